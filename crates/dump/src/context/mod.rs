@@ -1,0 +1,209 @@
+//! Processor contexts: the `CONTEXT` records of each architecture, read through one table per layout.
+
+mod layouts;
+
+use alloc::{boxed::Box, vec::Vec};
+
+use dumplens_base::{Bytes, Machine, ReadError, Va};
+
+use layouts::Layout;
+
+/// The register state of one processor or thread at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Context {
+    machine: Machine,
+    flags: u32,
+    layout: &'static Layout,
+    bytes: Box<[u8]>,
+}
+
+/// One register of a [`Context`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Register {
+    /// The debugger's lower-case name: `rax`, `efl`, `x19`.
+    pub name: &'static str,
+    /// The value, zero-extended.
+    pub value: u64,
+    /// Width in bytes: 2, 4 or 8.
+    pub width: u8,
+    /// What kind of register it is.
+    pub group: RegisterGroup,
+}
+
+/// How registers are grouped for display, and which `ContextFlags` bit says that a group was captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RegisterGroup {
+    /// Instruction pointer, stack pointer, flags.
+    Control,
+    /// General-purpose registers.
+    General,
+    /// Segment selectors.
+    Segment,
+    /// Debug registers.
+    Debug,
+}
+
+impl Context {
+    /// Reads a `CONTEXT` of the given architecture from `bytes`, which start at file offset or address `origin`.
+    ///
+    /// # Errors
+    /// If the bytes are too short for that architecture's record, the architecture is not known, or the record's
+    /// flags are those of another architecture.
+    pub fn parse(machine: Machine, bytes: &[u8], origin: u64) -> Result<Self, ReadError> {
+        let layout = match machine {
+            Machine::X86 => &layouts::X86,
+            Machine::X64 => &layouts::X64,
+            Machine::Arm => &layouts::ARM,
+            Machine::Arm64 => &layouts::ARM64,
+            Machine::Other(number) => {
+                return Err(ReadError::invalid("context architecture", origin, u64::from(number)));
+            }
+        };
+        Self::parse_with(machine, layout, bytes, origin)
+    }
+
+    /// Reads the ARM64 context that older Breakpad writers used (processor architecture 0x8003): 64-bit flags first.
+    ///
+    /// # Errors
+    /// As [`Context::parse`].
+    pub fn parse_breakpad_arm64(bytes: &[u8], origin: u64) -> Result<Self, ReadError> {
+        Self::parse_with(Machine::Arm64, &layouts::ARM64_BREAKPAD, bytes, origin)
+    }
+
+    fn parse_with(machine: Machine, layout: &'static Layout, bytes: &[u8], origin: u64) -> Result<Self, ReadError> {
+        let mut record = Bytes::new(bytes, origin);
+        let whole = record.take(layout.minimum_size, "context record")?;
+        let mut flags = Bytes::new(whole, origin);
+        flags.seek(layout.flags_offset, "context flags")?;
+        let flags = flags.u32("context flags")?;
+        if flags & layout.machine_flag == 0 {
+            return Err(ReadError::invalid("context flags", origin, u64::from(flags)));
+        }
+        Ok(Self { machine, flags, layout, bytes: whole.into() })
+    }
+
+    /// The architecture of the record.
+    #[must_use]
+    pub const fn machine(&self) -> Machine {
+        self.machine
+    }
+
+    /// `ContextFlags`: the architecture bit and one bit for each group that was captured.
+    #[must_use]
+    pub const fn flags(&self) -> u32 {
+        self.flags
+    }
+
+    /// Size in bytes of the record of `machine`, without extended state; 0 if the architecture is not known.
+    #[must_use]
+    pub const fn size_of(machine: Machine) -> usize {
+        match machine {
+            Machine::X86 => layouts::X86.minimum_size,
+            Machine::X64 => layouts::X64.minimum_size,
+            Machine::Arm => layouts::ARM.minimum_size,
+            Machine::Arm64 => layouts::ARM64.minimum_size,
+            Machine::Other(_) => 0,
+        }
+    }
+
+    /// Whether the registers of `group` were captured.
+    #[must_use]
+    pub fn has(&self, group: RegisterGroup) -> bool {
+        let bit = match group {
+            RegisterGroup::Control => 1,
+            RegisterGroup::General => 2,
+            RegisterGroup::Segment => 4,
+            RegisterGroup::Debug => self.layout.debug_flag,
+        };
+        self.flags & bit != 0
+    }
+
+    /// All registers of the record in display order. A group whose flag is clear is left out: its bytes mean nothing.
+    #[must_use]
+    pub fn registers(&self) -> Vec<Register> {
+        let captured = self.layout.fields.iter().filter(|field| self.has(field.group));
+        captured.filter_map(|field| self.register(field.name)).collect()
+    }
+
+    /// The register called `name`, whether or not its group was captured.
+    #[must_use]
+    pub fn register(&self, name: &str) -> Option<Register> {
+        let field = self.layout.fields.iter().find(|field| field.name == name)?;
+        let mut cursor = Bytes::new(&self.bytes, 0);
+        cursor.seek(usize::from(field.offset), "register").ok()?;
+        let value = match field.width {
+            2 => cursor.u16("register").map(u64::from),
+            4 => cursor.u32("register").map(u64::from),
+            _ => cursor.u64("register"),
+        };
+        Some(Register { name: field.name, value: value.ok()?, width: field.width, group: field.group })
+    }
+
+    fn value(&self, name: &str) -> u64 {
+        self.register(name).map_or(0, |register| register.value)
+    }
+
+    /// Instruction pointer.
+    #[must_use]
+    pub fn instruction_pointer(&self) -> Va {
+        Va(self.value(self.layout.ip))
+    }
+
+    /// Stack pointer.
+    #[must_use]
+    pub fn stack_pointer(&self) -> Va {
+        Va(self.value(self.layout.sp))
+    }
+
+    /// Frame pointer: `rbp`, `ebp`, `fp` (x29), `r11`.
+    #[must_use]
+    pub fn frame_pointer(&self) -> Va {
+        Va(self.value(self.layout.fp))
+    }
+
+    /// Link register, on architectures that have one.
+    #[must_use]
+    pub fn link_register(&self) -> Option<Va> {
+        self.layout.lr.map(|name| Va(self.value(name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    fn x64() -> Vec<u8> {
+        let mut bytes = vec![0; 0x4d0];
+        bytes[0x30..0x34].copy_from_slice(&0x10_001f_u32.to_le_bytes());
+        bytes[0xf8..0x100].copy_from_slice(&0xffff_f804_8b58_334c_u64.to_le_bytes());
+        bytes[0x98..0xa0].copy_from_slice(&0xffff_8504_2989_20c0_u64.to_le_bytes());
+        bytes[0x38..0x3a].copy_from_slice(&0x10_u16.to_le_bytes());
+        bytes
+    }
+
+    #[test]
+    fn an_x64_record_gives_its_pointers_and_segments() {
+        let context = Context::parse(Machine::X64, &x64(), 0).unwrap();
+        assert_eq!(context.instruction_pointer(), Va(0xffff_f804_8b58_334c));
+        assert_eq!(context.stack_pointer(), Va(0xffff_8504_2989_20c0));
+        assert_eq!(context.register("cs").unwrap().value, 0x10);
+        assert_eq!(context.link_register(), None);
+    }
+
+    #[test]
+    fn groups_that_were_not_captured_are_not_listed() {
+        let mut bytes = x64();
+        bytes[0x30..0x34].copy_from_slice(&0x10_0003_u32.to_le_bytes());
+        let context = Context::parse(Machine::X64, &bytes, 0).unwrap();
+        assert!(context.registers().iter().all(|r| r.group <= RegisterGroup::General));
+        assert!(context.registers().iter().any(|r| r.name == "rip"));
+    }
+
+    #[test]
+    fn a_record_of_another_architecture_or_a_short_one_is_refused() {
+        assert!(Context::parse(Machine::Arm64, &x64(), 0).is_err());
+        assert!(Context::parse(Machine::X64, &x64()[..0x4cf], 0).is_err());
+        assert!(Context::parse(Machine::Other(0x200), &x64(), 0).is_err());
+    }
+}
