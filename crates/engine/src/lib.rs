@@ -1,1 +1,19 @@
-//! engine
+//! One open dump and the typed requests it answers.
+//!
+//! The engine wires the crates below it together: containers, objects, stacks and analysis go in, the plain data of
+//! `dumplens-report` comes out. It knows neither browser, nor files, nor clocks. Long requests are [`Job`]s that go in
+//! steps, so that a front end can show progress and cancel.
+#![no_std]
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+extern crate alloc;
+
+mod job;
+mod session;
+
+pub use job::{Job, Step};
+pub use session::Session;
+
+/// Version of the engine.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

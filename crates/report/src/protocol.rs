@@ -1,0 +1,352 @@
+//! Requests a front end makes of the engine, and what it gets back.
+//!
+//! A request is self-contained, and every request ends in exactly one of reply, failure or cancellation.
+//! Between page and worker the messages travel as plain JavaScript objects; a `File` travels beside [`ToWorker::Open`].
+
+use alloc::{boxed::Box, string::String, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ByteString, Hex,
+    model::{BugCheck, Context, DumpInfo, Exception, Module, Note, Process, Stack, Thread, UnloadedModule, Verdict},
+};
+
+/// Number by which the page matches answers to requests.
+pub type RequestId = u32;
+
+/// What the page asks of an opened dump.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// What crashed: everything of the report but the long lists.
+    Summary,
+    /// Loaded modules.
+    Modules,
+    /// Unloaded modules.
+    UnloadedModules,
+    /// Threads, without stacks.
+    Threads,
+    /// Processes.
+    Processes,
+    /// One thread's registers and stack.
+    Stack {
+        /// Thread id.
+        thread: u64,
+    },
+    /// The parts of the file: minidump streams, or the parts of a kernel dump.
+    Streams,
+    /// One part, field by field.
+    StreamDetails {
+        /// Index in the list that [`Request::Streams`] gave.
+        index: u32,
+    },
+    /// Virtual memory. At most [`MAX_MEMORY_READ`] bytes.
+    Memory {
+        /// First address.
+        address: Hex,
+        /// Bytes.
+        length: u32,
+    },
+    /// Captured memory ranges from an address on. At most [`MAX_REGIONS`].
+    Regions {
+        /// First address of interest.
+        from: Hex,
+        /// How many ranges.
+        count: u32,
+    },
+    /// The whole report as a document. Long for dumps with many threads.
+    Export {
+        /// Which form.
+        format: ExportFormat,
+    },
+    /// What the session has cost so far.
+    Statistics,
+}
+
+/// Most bytes that one [`Request::Memory`] answers.
+pub const MAX_MEMORY_READ: u32 = 64 * 1024;
+/// Most ranges that one [`Request::Regions`] answers.
+pub const MAX_REGIONS: u32 = 1_000;
+
+/// Form of an exported report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExportFormat {
+    /// For people.
+    Text,
+    /// For programs: `docs/report.md`.
+    Json,
+}
+
+/// Answers to [`Request`]s, one variant each.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    /// To [`Request::Summary`].
+    Summary(Box<Summary>),
+    /// To [`Request::Modules`].
+    Modules(Vec<Module>),
+    /// To [`Request::UnloadedModules`].
+    UnloadedModules(Vec<UnloadedModule>),
+    /// To [`Request::Threads`].
+    Threads(Vec<Thread>),
+    /// To [`Request::Processes`].
+    Processes(Vec<Process>),
+    /// To [`Request::Stack`].
+    Stack(ThreadStack),
+    /// To [`Request::Streams`].
+    Streams(Vec<Stream>),
+    /// To [`Request::StreamDetails`].
+    StreamDetails(Details),
+    /// To [`Request::Memory`].
+    Memory(Vec<MemoryChunk>),
+    /// To [`Request::Regions`].
+    Regions(Vec<MemoryRegion>),
+    /// To [`Request::Export`].
+    Export(String),
+    /// To [`Request::Statistics`].
+    Statistics(Statistics),
+}
+
+/// What crashed, and how much more there is to see.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The file and the machine.
+    pub dump: DumpInfo,
+    /// The bug check, in kernel dumps.
+    pub bugcheck: Option<BugCheck>,
+    /// The exception that was not handled.
+    pub exception: Option<Exception>,
+    /// The registers at the crash.
+    pub context: Option<Context>,
+    /// Id of the thread that crashed.
+    pub crashing_thread: Option<u64>,
+    /// The stack of the crash.
+    pub stack: Option<Stack>,
+    /// What crashed and why.
+    pub verdict: Verdict,
+    /// What a reader should know about this result.
+    pub notes: Vec<Note>,
+    /// Lengths of the lists.
+    pub counts: Counts,
+}
+
+/// Lengths of the lists, for the tabs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// Loaded modules.
+    pub modules: u32,
+    /// Unloaded modules.
+    pub unloaded_modules: u32,
+    /// Threads.
+    pub threads: u32,
+    /// Processes.
+    pub processes: u32,
+    /// Streams or parts.
+    pub streams: u32,
+}
+
+/// One thread's registers and stack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ThreadStack {
+    /// Its registers.
+    pub context: Option<Context>,
+    /// Its stack.
+    pub stack: Stack,
+}
+
+/// One part of the file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stream {
+    /// Number of the stream type, in minidumps and for tagged data.
+    pub kind: Option<Hex>,
+    /// What it is called.
+    pub name: String,
+    /// Where it stands in the file.
+    pub offset: Hex,
+    /// Its length in bytes.
+    pub size: u64,
+    /// What is in it, in a few words.
+    pub summary: Option<String>,
+}
+
+/// One part of the file, field by field.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct Details {
+    /// What it is called.
+    pub title: String,
+    /// Named values.
+    pub fields: Vec<Field>,
+    /// Lists within it.
+    pub tables: Vec<Table>,
+    /// Text within it, such as `/proc/cpuinfo`.
+    pub text: Option<String>,
+    /// What could not be read.
+    pub notes: Vec<Note>,
+}
+
+/// A named value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Field {
+    /// Name, as the format calls it.
+    pub name: String,
+    /// Value.
+    pub value: String,
+    /// What the value means.
+    pub meaning: Option<String>,
+}
+
+/// A small table of text.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct Table {
+    /// What it lists.
+    pub title: String,
+    /// Column headings.
+    pub columns: Vec<String>,
+    /// Rows, each as long as `columns`.
+    pub rows: Vec<Vec<String>>,
+    /// Rows that were left out because the table is long.
+    pub omitted: u32,
+}
+
+/// A run of memory that is either present or absent as a whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemoryChunk {
+    /// First address.
+    pub address: Hex,
+    /// Length in bytes.
+    pub length: u32,
+    /// The bytes, `length` of them, if present.
+    pub bytes: Option<ByteString>,
+    /// Why they are absent, if so.
+    pub reason: Option<String>,
+}
+
+/// A captured range of memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemoryRegion {
+    /// First address.
+    pub start: Hex,
+    /// Length in bytes.
+    pub length: Hex,
+    /// What the dump calls it.
+    pub kind: String,
+}
+
+/// What a session has cost so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Statistics {
+    /// Reads that reached the file.
+    pub file_reads: u64,
+    /// Bytes those reads fetched.
+    pub file_bytes: u64,
+    /// Reads served from the cache.
+    pub cache_hits: u64,
+    /// Size of the engine's memory in bytes, where the front end knows it.
+    pub engine_memory: Option<u64>,
+}
+
+/// Messages from the page to the worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// Open the file that travels beside this message; answered like any request, with [`Reply::Summary`].
+    Open {
+        /// Number of this request.
+        id: RequestId,
+    },
+    /// Ask about the opened dump.
+    Call {
+        /// Number of this request.
+        id: RequestId,
+        /// What is asked.
+        request: Request,
+    },
+    /// Give up on a request that has not been answered yet.
+    Cancel {
+        /// Its number.
+        id: RequestId,
+    },
+}
+
+/// Messages from the worker to the page.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum FromWorker {
+    /// The engine is loaded.
+    Ready {
+        /// Its version.
+        version: String,
+    },
+    /// A request is answered.
+    Reply {
+        /// Its number.
+        id: RequestId,
+        /// The answer.
+        reply: Reply,
+    },
+    /// A request cannot be answered.
+    Failed {
+        /// Its number.
+        id: RequestId,
+        /// Why.
+        failure: Failure,
+    },
+    /// A request was cancelled.
+    Cancelled {
+        /// Its number.
+        id: RequestId,
+    },
+    /// A long request goes on.
+    Progress {
+        /// Its number.
+        id: RequestId,
+        /// How far it is.
+        progress: Progress,
+    },
+    /// The engine stopped on an internal error and must be restarted.
+    Crashed {
+        /// What it said.
+        message: String,
+    },
+}
+
+/// Why a request cannot be answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind of failure it is.
+    pub kind: FailureKind,
+    /// One sentence: what, where, and what to do.
+    pub message: String,
+}
+
+/// Kinds of failures, for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The file is not a dump.
+    NotADump,
+    /// The file starts like a dump but cannot be opened.
+    Damaged,
+    /// The request names something that is not there.
+    NotFound,
+    /// No dump is open.
+    NothingOpen,
+    /// The request itself is wrong.
+    BadRequest,
+}
+
+impl core::fmt::Display for Failure {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl core::error::Error for Failure {}
+
+/// How far a long request is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What is being done: "walking stacks".
+    pub phase: String,
+    /// Steps done.
+    pub done: u32,
+    /// Steps in all.
+    pub total: u32,
+}
