@@ -1,0 +1,96 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use dumplens_report::Hex;
+
+/// Opens Windows crash dumps and says what crashed and why.
+#[derive(Debug, Parser)]
+#[command(name = "dumplens", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 analysed; 1 analysed, with parts missing or damaged; 2 not readable as a dump.")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Say what crashed and why, with the evidence
+    Analyze {
+        /// Print one JSON document per line instead of text (see docs/report.md)
+        #[arg(long)]
+        json: bool,
+        /// Folder with symbol files; may be given several times
+        #[arg(long, value_name = "DIR")]
+        symbols: Vec<PathBuf>,
+        /// Dump files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Print virtual memory as a hex dump
+    Read {
+        /// Dump file
+        file: PathBuf,
+        /// First address, hexadecimal
+        #[arg(value_parser = address)]
+        address: Hex,
+        /// Number of bytes, decimal or 0x-prefixed hexadecimal
+        #[arg(value_parser = length)]
+        length: u32,
+    },
+    /// List loaded and unloaded modules
+    Modules(List),
+    /// List threads
+    Threads(List),
+    /// List processes
+    Processes(List),
+    /// List the parts of the file: minidump streams, or the parts of a kernel dump
+    Streams(List),
+}
+
+/// A command that lists something.
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    /// Print one JSON document instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Dump file
+    pub(crate) file: PathBuf,
+}
+
+/// Most bytes that `read` prints.
+const MAX_LENGTH: u32 = 64 * 1024 * 1024;
+
+fn address(text: &str) -> Result<Hex, String> {
+    Hex::parse(text).ok_or_else(|| "an address is hexadecimal, such as fffff804`8b58334c".into())
+}
+
+fn length(text: &str) -> Result<u32, String> {
+    let length = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    };
+    length
+        .filter(|length| (1..=MAX_LENGTH).contains(length))
+        .ok_or_else(|| format!("a length is a number from 1 to {MAX_LENGTH}, decimal or 0x-prefixed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn lengths_are_decimal_or_prefixed_and_bounded() {
+        assert_eq!(length("64"), Ok(64));
+        assert_eq!(length("0x40"), Ok(64));
+        assert!(length("0").is_err() && length("-1").is_err() && length("4294967295").is_err());
+    }
+}

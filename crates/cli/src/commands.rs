@@ -1,0 +1,216 @@
+//! What each command does.
+
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use dumplens_base::BlockCache;
+use dumplens_engine::{Job, ReportJob, Session, Step};
+use dumplens_report::{
+    Hex,
+    model::{Note, NoteKind, Report},
+    protocol::{Failure, MAX_MEMORY_READ, Progress, Reply, Request},
+    text,
+};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{
+    args::{Args, Command, List},
+    source::FileSource,
+};
+
+/// What a run came to; the process's exit code. The worst of all files counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Outcome {
+    /// Everything was read.
+    Complete = 0,
+    /// Parts are missing or damaged.
+    Partial = 1,
+    /// Not readable as a dump.
+    Unreadable = 2,
+}
+
+/// Carries out a command.
+///
+/// # Errors
+/// Only if the answer cannot be written.
+pub(crate) fn run(args: Args) -> io::Result<Outcome> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let outcome = match args.command {
+        Command::Analyze { json, symbols, files } => analyze(&mut out, json, &symbols, &files)?,
+        Command::Read { file, address, length } => read(&mut out, &file, address, length)?,
+        Command::Modules(list) => lists(&mut out, &list, &[Request::Modules, Request::UnloadedModules])?,
+        Command::Threads(list) => lists(&mut out, &list, &[Request::Threads])?,
+        Command::Processes(list) => lists(&mut out, &list, &[Request::Processes])?,
+        Command::Streams(list) => lists(&mut out, &list, &[Request::Streams])?,
+    };
+    out.flush()?;
+    Ok(outcome)
+}
+
+/// Opens a dump, or says in one line why not.
+fn open(path: &Path) -> Option<Session> {
+    let explain = |reason: &dyn std::fmt::Display| eprintln!("dumplens: {}: {reason}", path.display());
+    let file = match FileSource::open(path) {
+        Ok(file) => file,
+        Err(error) => {
+            explain(&format_args!("cannot open the file: {error}"));
+            return None;
+        }
+    };
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    Session::open(Rc::new(BlockCache::with_defaults(file)), name).map_err(|failure| explain(&failure)).ok()
+}
+
+fn analyze(out: &mut impl Write, json: bool, symbols: &[PathBuf], files: &[PathBuf]) -> io::Result<Outcome> {
+    let mut worst = Outcome::Complete;
+    for (index, path) in files.iter().enumerate() {
+        let Some(mut session) = open(path) else {
+            worst = Outcome::Unreadable;
+            continue;
+        };
+        let mut report = whole_report(&mut session);
+        if !symbols.is_empty() {
+            let text = "symbol files are not read by this version: locations are module offsets".into();
+            report.notes.push(Note { kind: NoteKind::Info, text });
+        }
+        if json {
+            writeln!(out, "{}", dumplens_report::to_json(&report).map_err(io::Error::other)?)?;
+        } else {
+            if index > 0 {
+                writeln!(out, "\n{}", "=".repeat(80))?;
+            }
+            out.write_all(render(|text| text::report(text, &report)).as_bytes())?;
+        }
+        worst = worst.max(if report.is_partial() { Outcome::Partial } else { Outcome::Complete });
+    }
+    Ok(worst)
+}
+
+fn whole_report(session: &mut Session) -> Report {
+    let mut job = ReportJob::new();
+    let mut bar = Bar::new();
+    loop {
+        match job.step(session) {
+            Ok(report) => return report,
+            Err(progress) => bar.show(&progress),
+        }
+    }
+}
+
+fn answer(session: &mut Session, request: Request) -> Result<Reply, Failure> {
+    let mut job = Job::new(request);
+    let mut bar = Bar::new();
+    loop {
+        match job.step(session) {
+            Step::Done(result) => return result,
+            Step::Working(progress) => bar.show(&progress),
+        }
+    }
+}
+
+/// A progress bar on standard error that appears only if the work takes long enough to wonder.
+struct Bar {
+    started: Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl Bar {
+    const PATIENCE: Duration = Duration::from_millis(300);
+
+    fn new() -> Self {
+        Self { started: Instant::now(), bar: None }
+    }
+
+    fn show(&mut self, progress: &Progress) {
+        if self.bar.is_none() && self.started.elapsed() >= Self::PATIENCE {
+            let style = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len}");
+            self.bar = style.ok().map(|style| ProgressBar::new(u64::from(progress.total)).with_style(style));
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_message(progress.phase.clone());
+            bar.set_length(u64::from(progress.total));
+            bar.set_position(u64::from(progress.done));
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Text that is printed to a string first; writing to a string does not fail.
+fn render(write: impl FnOnce(&mut String) -> std::fmt::Result) -> String {
+    let mut text = String::new();
+    let _ = write(&mut text);
+    text
+}
+
+fn read(out: &mut impl Write, path: &Path, address: Hex, length: u32) -> io::Result<Outcome> {
+    let Some(mut session) = open(path) else { return Ok(Outcome::Unreadable) };
+    let mut outcome = Outcome::Complete;
+    let mut done = 0;
+    while done < length {
+        let step = (length - done).min(MAX_MEMORY_READ);
+        let Some(start) = address.0.checked_add(u64::from(done)) else { break };
+        match answer(&mut session, Request::Memory { address: Hex(start), length: step }) {
+            Ok(Reply::Memory(chunks)) => {
+                if chunks.iter().any(|chunk| chunk.bytes.is_none()) {
+                    outcome = Outcome::Partial;
+                }
+                out.write_all(render(|text| text::memory(text, &chunks)).as_bytes())?;
+            }
+            other => return Ok(unexpected(path, other)),
+        }
+        done += step;
+    }
+    Ok(outcome)
+}
+
+fn lists(out: &mut impl Write, list: &List, requests: &[Request]) -> io::Result<Outcome> {
+    let Some(mut session) = open(&list.file) else { return Ok(Outcome::Unreadable) };
+    for request in requests {
+        let reply = answer(&mut session, request.clone());
+        let json = |value: serde_json::Result<String>| value.map_err(io::Error::other);
+        let text = match (reply, list.json) {
+            (Ok(Reply::Modules(rows)), true) => json(serde_json::to_string(&rows))?,
+            (Ok(Reply::Modules(rows)), false) => render(|text| text::modules(text, &rows)),
+            // Kernel and user dumps keep a short list of what was unloaded; without one there is nothing to head.
+            (Ok(Reply::UnloadedModules(rows)), false) if rows.is_empty() => continue,
+            (Ok(Reply::UnloadedModules(rows)), true) => json(serde_json::to_string(&rows))?,
+            (Ok(Reply::UnloadedModules(rows)), false) => {
+                format!("\nUnloaded modules\n{}", render(|text| text::unloaded_modules(text, &rows)))
+            }
+            (Ok(Reply::Threads(rows)), true) => json(serde_json::to_string(&rows))?,
+            (Ok(Reply::Threads(rows)), false) => render(|text| text::threads(text, &rows)),
+            (Ok(Reply::Processes(rows)), true) => json(serde_json::to_string(&rows))?,
+            (Ok(Reply::Processes(rows)), false) => render(|text| text::processes(text, &rows)),
+            (Ok(Reply::Streams(rows)), true) => json(serde_json::to_string(&rows))?,
+            (Ok(Reply::Streams(rows)), false) => render(|text| text::streams(text, &rows)),
+            (other, _) => return Ok(unexpected(&list.file, other)),
+        };
+        out.write_all(text.as_bytes())?;
+        if list.json {
+            // Loaded modules on the first line, unloaded ones on the second.
+            writeln!(out)?;
+        }
+    }
+    let partial = session.notes().iter().any(|note| note.kind != NoteKind::Info);
+    Ok(if partial { Outcome::Partial } else { Outcome::Complete })
+}
+
+fn unexpected(path: &Path, reply: Result<Reply, Failure>) -> Outcome {
+    match reply {
+        Err(failure) => eprintln!("dumplens: {}: {failure}", path.display()),
+        Ok(_) => eprintln!("dumplens: {}: the engine gave another answer than was asked for", path.display()),
+    }
+    Outcome::Unreadable
+}

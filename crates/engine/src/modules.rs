@@ -1,0 +1,175 @@
+//! Loaded and unloaded images, found by address and named as debuggers name them.
+
+use alloc::{
+    collections::BTreeMap,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use dumplens_base::Va;
+use dumplens_dump::{Module, UnloadedModule};
+use dumplens_report::{Hex, model};
+use dumplens_unwind::{Modules, Target};
+
+/// The images of a dump, in list order.
+#[derive(Debug, Default)]
+pub(crate) struct ModuleMap {
+    modules: Vec<Named>,
+    unloaded: Vec<UnloadedModule>,
+    /// Base → index in `modules`. Real images do not overlap; of two with the same base the first counts.
+    by_base: BTreeMap<Va, usize>,
+    /// Bytes at the start of an image that are headers and never code.
+    header_size: u64,
+}
+
+/// An image and its short name.
+#[derive(Debug)]
+pub(crate) struct Named {
+    pub(crate) name: String,
+    pub(crate) module: Module,
+}
+
+impl ModuleMap {
+    /// `header_size` is how many bytes at the start of each image cannot be code on this platform.
+    pub(crate) fn new(modules: Vec<Module>, unloaded: Vec<UnloadedModule>, header_size: u64) -> Self {
+        let mut taken = BTreeMap::new();
+        let mut by_base = BTreeMap::new();
+        let mut named = Vec::with_capacity(modules.len());
+        for (index, module) in modules.into_iter().enumerate() {
+            let mut name = short_name(module.file_name());
+            if taken.insert(name.to_lowercase(), ()).is_some() {
+                name = alloc::format!("{name}_{:x}", module.base.0);
+            }
+            by_base.entry(module.base).or_insert(index);
+            named.push(Named { name, module });
+        }
+        Self { modules: named, unloaded, by_base, header_size }
+    }
+
+    pub(crate) fn all(&self) -> &[Named] {
+        &self.modules
+    }
+
+    pub(crate) fn unloaded(&self) -> &[UnloadedModule] {
+        &self.unloaded
+    }
+
+    /// The image that holds `address`.
+    pub(crate) fn find(&self, address: Va) -> Option<&Named> {
+        let (_, index) = self.by_base.range(..=address).next_back()?;
+        self.modules.get(*index).filter(|named| named.module.contains(address))
+    }
+
+    /// The unloaded image that had held `address`: the last one unloaded if several had.
+    pub(crate) fn find_unloaded(&self, address: Va) -> Option<&UnloadedModule> {
+        let holds = |module: &&UnloadedModule| {
+            address.offset_from(module.base).is_some_and(|offset| offset < module.size)
+        };
+        self.unloaded.iter().rev().find(holds)
+    }
+
+    /// `module+offset` of an address, if it lies in an image.
+    pub(crate) fn location(&self, address: Va) -> Option<String> {
+        let named = self.find(address)?;
+        Some(alloc::format!("{}+{:#x}", named.name, address.offset_from(named.module.base)?))
+    }
+
+    /// The rows a front end lists.
+    pub(crate) fn rows(&self) -> Vec<model::Module> {
+        let rows = self.modules.iter().map(|Named { name, module }| model::Module {
+            name: name.clone(),
+            image: module.path.clone(),
+            base: Hex(module.base.0),
+            size: module.size,
+            timestamp: module.timestamp.map(Hex::from),
+            checksum: module.checksum.map(Hex::from),
+            version: module.version.map(|version| version.to_string()),
+            debug_file: module.debug_file.clone(),
+            debug_id: module.debug_id.as_ref().map(dumplens_dump::DebugId::store_key),
+            symbols: model::SymbolStatus::Missing,
+        });
+        rows.collect()
+    }
+
+    /// The rows of unloaded images that a front end lists.
+    pub(crate) fn unloaded_rows(&self) -> Vec<model::UnloadedModule> {
+        let rows = self.unloaded.iter().map(|module| model::UnloadedModule {
+            name: module.name.clone(),
+            base: Hex(module.base.0),
+            size: module.size,
+            timestamp: module.timestamp.map(Hex::from),
+            checksum: module.checksum.map(Hex::from),
+        });
+        rows.collect()
+    }
+}
+
+impl Modules for ModuleMap {
+    fn target(&self, address: Va) -> Target {
+        let is_code = self.find(address).is_some_and(|named| {
+            address.offset_from(named.module.base).is_some_and(|offset| offset >= self.header_size)
+        });
+        if is_code { Target::Code } else { Target::Nothing }
+    }
+}
+
+/// The name debuggers give an image: its file name without extension, with characters that expressions cannot hold
+/// replaced; the kernel, whatever its file is called, is `nt`.
+fn short_name(file_name: &str) -> String {
+    const KERNELS: [&str; 5] = ["ntoskrnl", "ntkrnlmp", "ntkrnlpa", "ntkrpamp", "ntkrla57"];
+    let stem = match file_name.rsplit_once('.') {
+        Some((stem, _)) if !stem.is_empty() => stem,
+        _ => file_name,
+    };
+    if KERNELS.iter().any(|kernel| kernel.eq_ignore_ascii_case(stem)) {
+        return "nt".to_string();
+    }
+    stem.chars().map(|c| if c.is_alphanumeric() || c == '_' { c } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    fn module(path: &str, base: u64, size: u64) -> Module {
+        Module {
+            base: Va(base),
+            size,
+            path: path.into(),
+            timestamp: None,
+            checksum: None,
+            version: None,
+            debug_file: None,
+            debug_id: None,
+        }
+    }
+
+    #[test]
+    fn short_names_are_those_of_debuggers() {
+        for (path, name) in [
+            ("ntoskrnl.exe", "nt"),
+            ("NTKRNLMP.EXE", "nt"),
+            ("amdppm.sys", "amdppm"),
+            ("api-ms-win-core.dll", "api_ms_win_core"),
+            ("Qt6 Core.dll", "Qt6_Core"),
+            ("libc-2.31.so", "libc_2_31"),
+            (".hidden", "_hidden"),
+            ("", ""),
+        ] {
+            assert_eq!(short_name(path), name, "{path}");
+        }
+    }
+
+    #[test]
+    fn images_are_found_by_address_and_twins_are_told_apart() {
+        let list = vec![module("C:\\a.dll", 0x5000, 0x1000), module("D:\\A.dll", 0x1000, 0x1000)];
+        let map = ModuleMap::new(list, Vec::new(), 0x200);
+        assert_eq!(map.find(Va(0x5fff)).map(|m| m.name.as_str()), Some("a"));
+        assert_eq!(map.find(Va(0x1000)).map(|m| m.name.as_str()), Some("A_1000"));
+        assert!(map.find(Va(0x6000)).is_none() && map.find(Va(0xfff)).is_none());
+        assert_eq!(map.location(Va(0x5010)).as_deref(), Some("a+0x10"));
+        assert_eq!(map.target(Va(0x51ff)), Target::Nothing);
+        assert_eq!(map.target(Va(0x5200)), Target::Code);
+    }
+}

@@ -1,0 +1,118 @@
+//! Stacks in the report's terms.
+
+use alloc::{
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
+
+use dumplens_base::{Machine, Memory};
+use dumplens_dump::Context;
+use dumplens_report::{
+    Hex,
+    model::{self, Trust},
+};
+use dumplens_unwind::{self as unwind, Bounds, CallSite, FramePointers, Stop};
+
+use crate::modules::ModuleMap;
+
+/// What a walk needs beside the registers.
+pub(crate) struct StackWorld<'a> {
+    pub(crate) memory: &'a dyn Memory,
+    pub(crate) modules: &'a ModuleMap,
+    pub(crate) frame_pointers: FramePointers,
+}
+
+/// Whether compilers of this platform keep frame pointers.
+pub(crate) const fn frame_pointers(machine: Machine, windows: bool, kernel: bool) -> FramePointers {
+    match (machine, windows, kernel) {
+        (Machine::X64, true, true) => FramePointers::Never,
+        (Machine::X64, true, false) => FramePointers::Doubtful,
+        _ => FramePointers::Kept,
+    }
+}
+
+impl StackWorld<'_> {
+    /// Walks the stack of `context`; `source` says where the context was found.
+    pub(crate) fn walk(
+        &self,
+        context: &Context,
+        source: &str,
+        bounds: Option<Bounds>,
+        thread: Option<u64>,
+    ) -> model::Stack {
+        let registers = unwind::Registers {
+            machine: context.machine(),
+            ip: context.instruction_pointer(),
+            sp: context.stack_pointer(),
+            fp: context.frame_pointer(),
+            lr: context.link_register(),
+        };
+        let walked = unwind::walk(self.memory, self.modules, registers, bounds, self.frame_pointers);
+        let frames: Vec<_> = walked.frames.iter().map(|frame| self.frame(frame)).collect();
+        let mut warnings = Vec::new();
+        if bounds.is_some_and(|bounds| registers.sp < bounds.limit || registers.sp >= bounds.base) {
+            warnings.push(alloc::format!("the stack pointer {} lies outside the thread's stack", registers.sp));
+        }
+        if frames.iter().any(|frame| frame.trust == Trust::Scan) {
+            warnings.push(
+                "frames found by scanning are candidates: some may be left over from earlier calls, and true callers \
+                 may be missing"
+                    .to_string(),
+            );
+        }
+        model::Stack { thread, context: source.into(), frames, stop: stop_reason(walked.stop), warnings }
+    }
+
+    fn frame(&self, frame: &unwind::Frame) -> model::Frame {
+        let found = self.modules.find(frame.ip);
+        let unloaded = if found.is_none() { self.modules.find_unloaded(frame.ip) } else { None };
+        let base = found.map(|named| named.module.base).or(unloaded.map(|module| module.base));
+        let trust = match frame.trust {
+            unwind::Trust::Context => Trust::Context,
+            unwind::Trust::FramePointer => Trust::FramePointer,
+            unwind::Trust::Scan => Trust::Scan,
+        };
+        let note = match (trust, found, unloaded) {
+            (_, None, Some(_)) => Some("in an image that had been unloaded"),
+            (_, None, None) if frame.ip.0 < 0x1_0000 => Some("near address 0: no code can be there"),
+            (_, None, None) => Some("in no known image"),
+            (Trust::Scan, ..) if frame.call == CallSite::Call => Some("follows a call instruction"),
+            _ => None,
+        };
+        model::Frame {
+            address: Hex(frame.ip.0),
+            stack_pointer: Some(Hex(frame.sp.0)),
+            module: found.map(|named| named.name.clone()),
+            offset: base.and_then(|base| frame.ip.offset_from(base)).map(Hex),
+            function: None,
+            function_offset: None,
+            file: None,
+            line: None,
+            trust,
+            inline: false,
+            unloaded_module: unloaded.map(|module| module.name.clone()),
+            note: note.map(String::from),
+        }
+    }
+}
+
+fn stop_reason(stop: Stop) -> String {
+    match stop {
+        Stop::EndOfStack => "The stack ends here.".to_string(),
+        Stop::NoReturnAddress => "The rest of the stack holds no further return address.".to_string(),
+        Stop::FrameLimit => alloc::format!("Stopped after {} frames.", unwind::MAX_FRAMES),
+        Stop::Unreadable(fault) => alloc::format!("The stack cannot be read further: {fault}."),
+    }
+}
+
+/// A stack of which nothing is known, and why.
+pub(crate) fn empty(thread: Option<u64>, reason: String) -> model::Stack {
+    model::Stack { thread, context: "none".into(), frames: vec![], stop: reason, warnings: vec![] }
+}
+
+/// A register context in the report's terms.
+pub(crate) fn context(context: &Context, source: &str) -> model::Context {
+    let registers = context.registers().into_iter().map(|register| (register.name.into(), Hex(register.value)));
+    model::Context { source: source.into(), registers: model::Registers(registers.collect()) }
+}
