@@ -1,1 +1,21 @@
-//! windows
+//! Windows kernel objects, read from memory.
+//!
+//! Offsets come from the debugger data block where it has them, and otherwise from built-in layouts by build; what a
+//! layout rests on is said ([`KernelLayout::source`]). A value that fails its plausibility check is left out rather than shown.
+//!
+//! Sources: Microsoft's public `wdbgexts.h`; structure offsets from public symbol files; real dumps.
+#![no_std]
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+extern crate alloc;
+
+mod kdbg;
+mod layout;
+mod objects;
+mod release;
+
+pub use kdbg::DebuggerData;
+pub use layout::{KernelLayout, layout};
+pub use objects::{Prcb, Process, Thread, read_prcb, read_process, read_thread};
+pub use release::release_name;
