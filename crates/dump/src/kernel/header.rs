@@ -1,78 +1,70 @@
-//! `DUMP_HEADER32` and `DUMP_HEADER64`.
+use alloc::string::String;
 
-use alloc::{string::String, vec::Vec};
-
-use dumplens_base::{ByteSource, Bytes, Machine, Note, ReadError, Va, read_record, utf8_until_nul};
+use dumplens_base::{Bytes, Machine, ReadError, Va, ascii_until_nul};
 
 use crate::FileTime;
 
-/// What unset header fields hold: `PAGE`, repeated.
+/// The repeating text `PAGE`, with which Windows fills every header byte it does not set.
 pub(super) const FILLER: u32 = u32::from_le_bytes(*b"PAGE");
+const FILLER_64: u64 = u64::from_le_bytes(*b"PAGEPAGE");
 
-/// The header of a kernel dump. Fields that the writer left unset (`PAGE` filler) are `None`.
+/// A `DUMP_HEADER32` or `DUMP_HEADER64`. A field whose bytes were never written is `None`.
+///
+/// Addresses of 32-bit systems are zero-extended. Layouts: Microsoft's public `mindumpdef.h`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelHeader {
-    /// `DUMP_HEADER64` rather than `DUMP_HEADER32`.
-    pub is_64_bit: bool,
-    /// Architecture.
+    /// 32 or 64.
+    pub bits: u8,
+    /// `MachineImageType`.
     pub machine: Machine,
-    /// 0xf for a free build of Windows, 0xc for a checked one.
-    pub major_version: u32,
-    /// Build number of Windows.
+    /// `MajorVersion`: 0xF on a free build of Windows, 0xC on a checked one. Not the version of Windows.
+    pub major: u32,
+    /// `MinorVersion`: the build number.
     pub build: u32,
-    /// CR3 or TTBR at the crash, as recorded.
+    /// `DirectoryTableBase`: the page table root of the processor that crashed.
     pub directory_table_base: u64,
-    /// Address of the variable that holds the page frame number database's address.
+    /// `PfnDataBase`: where the variable `MmPfnDatabase` is.
     pub pfn_database: Va,
-    /// Head of the loaded module list.
+    /// Head of the list of loaded images.
     pub ps_loaded_module_list: Va,
-    /// Head of the process list.
+    /// Head of the list of processes.
     pub ps_active_process_head: Va,
-    /// Number of processors.
+    /// `NumberProcessors`.
     pub processors: u32,
-    /// Bug-check code.
+    /// The bug check code.
     pub bugcheck_code: u32,
-    /// Bug-check parameters; of 32-bit dumps zero-extended.
-    pub bugcheck_parameters: [u64; 4],
-    /// Address of the debugger data block.
+    /// The bug check's parameters as they stand there: a 64-bit system sign-extends a status code.
+    pub parameters: [u64; 4],
+    /// `VersionUser`.
+    pub version_user: Option<String>,
+    /// Where the `KDDEBUGGER_DATA64` is.
     pub kd_debugger_data_block: Option<Va>,
-    /// Whether 32-bit paging was PAE.
+    /// Whether 32-bit paging used physical address extension; `None` on other systems.
     pub pae_enabled: Option<bool>,
-    /// Physical memory runs of complete dumps; empty where unset.
-    pub physical_runs: Vec<PhysicalRun>,
-    /// Type number.
-    pub dump_type: Option<u32>,
-    /// Bytes the whole dump needs, as the writer reckoned. Small dumps are shorter.
+    /// `DumpType`.
+    pub dump_type: u32,
+    /// `RequiredDumpSpace`, in bytes.
     pub required_dump_space: Option<u64>,
-    /// When it crashed.
+    /// When the system crashed.
     pub system_time: Option<FileTime>,
-    /// Time from system start to the crash, in 100 ns units.
-    pub system_up_time: Option<u64>,
-    /// Text that some writers leave.
+    /// How long it had been up, in units of 100 ns.
+    pub uptime_100ns: Option<u64>,
+    /// What the program that wrote the dump says about it.
     pub comment: Option<String>,
-    /// What a small dump says it contains.
-    pub mini_dump_fields: Option<u32>,
-    /// NTSTATUS of writing secondary data.
-    pub secondary_data_state: Option<u32>,
     /// 1 workstation, 2 domain controller, 3 server.
     pub product_type: Option<u32>,
     /// `VER_SUITE_*` bits.
     pub suite_mask: Option<u32>,
-    /// 0 if the writer succeeded.
+    /// 0 if the writer had no trouble.
     pub writer_status: Option<u32>,
-    /// How the dump was made.
+    /// How the dump came about.
     pub attributes: Option<Attributes>,
-    /// Counter of boots.
+    /// Counts the starts of this installation.
     pub boot_id: Option<u32>,
-}
-
-/// A run of physical pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PhysicalRun {
-    /// First page frame number.
-    pub base_page: u64,
-    /// Pages.
-    pub page_count: u64,
+    /// Which parts a small dump has.
+    pub mini_dump_fields: Option<u32>,
+    /// The status of writing the tagged data behind the memory.
+    pub secondary_data_state: Option<u32>,
 }
 
 /// `DUMP_FILE_ATTRIBUTES`.
@@ -80,222 +72,214 @@ pub struct PhysicalRun {
 pub struct Attributes(pub u32);
 
 impl Attributes {
-    /// Bit 8: everything after the header is ciphertext.
+    const NAMES: [(u32, &str); 10] = [
+        (0, "hibernation crash"),
+        (1, "dump device powered off"),
+        (2, "dump file too small"),
+        (3, "generated by the kernel"),
+        (4, "live dump"),
+        (5, "generated offline"),
+        (6, "filter dump file"),
+        (7, "crash early in boot"),
+        (8, "encrypted"),
+        (9, "decrypted"),
+    ];
+
+    /// Whether everything behind the header is ciphertext.
     #[must_use]
     pub const fn is_encrypted(self) -> bool {
         self.0 & 1 << 8 != 0
     }
 
-    /// Bit 4: a live dump; nothing crashed.
+    /// Whether the system went on running after the dump.
     #[must_use]
     pub const fn is_live(self) -> bool {
         self.0 & 1 << 4 != 0
     }
 
-    /// Names of the set bits.
+    /// Names of the set bits that are documented; Windows 11 sets others too.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        const NAMES: [&str; 10] = [
-            "hibernation crash",
-            "dump device powered off",
-            "insufficient dump file size",
-            "kernel-generated triage dump",
-            "live dump",
-            "generated offline",
-            "filtered",
-            "early boot crash",
-            "encrypted",
-            "decrypted",
-        ];
-        NAMES.into_iter().enumerate().filter(move |(bit, _)| self.0 & 1 << bit != 0).map(|(_, name)| name)
+        Self::NAMES.into_iter().filter(move |(bit, _)| self.0 & 1 << bit != 0).map(|(_, name)| name)
     }
 }
-
-const SIZE_32: u64 = 0x1000;
-const SIZE_64: u64 = 0x2000;
-/// Bytes of the physical memory descriptor in the header.
-const DESCRIPTOR_SIZE: usize = 700;
-
-/// Fixed offsets of the two layouts, where they differ in more than field width.
-struct Offsets {
-    descriptor: usize,
-    dump_type: usize,
-    mini_dump_fields: usize,
-    required_space: usize,
-    up_time: usize,
-    time: usize,
-    comment: usize,
-    attributes: usize,
-}
-
-const OFFSETS_32: Offsets = Offsets {
-    descriptor: 0x64,
-    dump_type: 0xf88,
-    mini_dump_fields: 0xf8c,
-    required_space: 0xfa0,
-    up_time: 0xfb8,
-    time: 0xfc0,
-    comment: 0x820,
-    attributes: 0x8a0,
-};
-
-const OFFSETS_64: Offsets = Offsets {
-    descriptor: 0x88,
-    dump_type: 0xf98,
-    mini_dump_fields: 0x1038,
-    required_space: 0xfa0,
-    up_time: 0x1030,
-    time: 0xfa8,
-    comment: 0xfb0,
-    attributes: 0x1050,
-};
 
 impl KernelHeader {
-    /// Size of the header in bytes; what follows depends on the type.
+    /// Size in bytes of the 32-bit form.
+    pub const SIZE_32: usize = 0x1000;
+    /// Size in bytes of the 64-bit form.
+    pub const SIZE_64: usize = 0x2000;
+
+    /// Size in bytes of this header.
     #[must_use]
-    pub const fn size(&self) -> u64 {
-        if self.is_64_bit { SIZE_64 } else { SIZE_32 }
+    pub const fn size(&self) -> usize {
+        if self.bits == 32 { Self::SIZE_32 } else { Self::SIZE_64 }
     }
 
-    pub(super) fn read(source: &dyn ByteSource) -> Result<Self, ReadError> {
-        let magic = read_record(source, 0, 8, 8, "dump header signature")?;
-        let is_64_bit = match magic.as_slice() {
-            b"PAGEDU64" => true,
-            b"PAGEDUMP" => false,
-            other => {
-                let value = other.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-                return Err(ReadError::invalid("dump header signature", 0, value));
-            }
-        };
-        let size = if is_64_bit { SIZE_64 } else { SIZE_32 };
-        let raw = read_record(source, 0, size, size, "dump header")?;
-        Self::parse(&raw, is_64_bit)
+    /// An address field of this dump, zero-extended.
+    #[must_use]
+    pub(super) const fn va(&self, raw: u64) -> Va {
+        Va(if self.bits == 32 { raw & 0xffff_ffff } else { raw })
     }
 
-    fn parse(raw: &[u8], is_64_bit: bool) -> Result<Self, ReadError> {
-        let at = |offset: usize| {
-            let mut bytes = Bytes::new(raw, 0);
-            bytes.seek(offset, "dump header").map(|()| bytes)
-        };
-        let offsets = if is_64_bit { OFFSETS_64 } else { OFFSETS_32 };
-        let mut bytes = at(8)?;
-        let pointer = |bytes: &mut Bytes<'_>, what| {
-            if is_64_bit { bytes.u64(what) } else { bytes.u32(what).map(u64::from) }
-        };
-        let major_version = bytes.u32("major version")?;
-        let build = bytes.u32("build number")?;
-        let directory_table_base = pointer(&mut bytes, "directory table base")?;
-        let pfn_database = Va(pointer(&mut bytes, "PFN database")?);
-        let ps_loaded_module_list = Va(pointer(&mut bytes, "loaded module list")?);
-        let ps_active_process_head = Va(pointer(&mut bytes, "process list")?);
-        let machine = bytes.u32("machine image type")?;
-        let processors = bytes.u32("number of processors")?;
-        let bugcheck_code = bytes.u32("bug check code")?;
-        if is_64_bit {
-            bytes.skip(4, "padding")?;
-        }
-        let mut bugcheck_parameters = [0; 4];
-        for parameter in &mut bugcheck_parameters {
-            *parameter = pointer(&mut bytes, "bug check parameter")?;
-        }
-        // After 32 bytes of VersionUser, the 32-bit form has a PAE flag and three more bytes.
-        bytes.skip(32, "version text")?;
-        let pae = if is_64_bit { None } else { Some(bytes.u32("PAE flag")? & 0xff) };
-        let kd_debugger_data_block = pointer(&mut bytes, "debugger data block")?;
-
-        let u32_at = |offset| Ok::<_, ReadError>(set(at(offset)?.u32("dump header")?));
-        let u64_at = |offset| Ok::<_, ReadError>(set_64(at(offset)?.u64("dump header")?));
-        let [mini_dump_fields, secondary_data_state, product_type, suite_mask, writer_status] =
-            [0, 4, 8, 12, 16].map(|step| u32_at(offsets.mini_dump_fields + step));
-        let comment = utf8_until_nul(at(offsets.comment)?.take(128, "comment")?);
-        let attributes = u32_at(offsets.attributes)?;
+    pub(super) fn parse_64(bytes: &[u8]) -> Result<Self, ReadError> {
+        let field = Fields(bytes);
+        let machine = machine(field.u32(0x30, "machine")?, 0x30)?;
         Ok(Self {
-            is_64_bit,
-            machine: Machine::from_image_file_machine((machine & 0xffff) as u16),
-            major_version,
-            build,
-            directory_table_base,
-            pfn_database,
-            ps_loaded_module_list,
-            ps_active_process_head,
-            processors,
-            bugcheck_code,
-            bugcheck_parameters,
-            kd_debugger_data_block: set_pointer(kd_debugger_data_block).map(Va),
-            pae_enabled: pae.filter(|flag| *flag <= 1).map(|flag| flag == 1),
-            physical_runs: runs(at(offsets.descriptor)?.split(DESCRIPTOR_SIZE, "physical memory block")?, is_64_bit)?,
-            dump_type: u32_at(offsets.dump_type)?,
-            required_dump_space: u64_at(offsets.required_space)?,
-            system_time: u64_at(offsets.time)?.map(FileTime).filter(|time| time.is_plausible()),
-            system_up_time: u64_at(offsets.up_time)?,
-            comment: Some(comment).filter(|text| !text.is_empty() && !text.starts_with("PAGE")),
-            mini_dump_fields: mini_dump_fields?,
-            secondary_data_state: secondary_data_state?,
-            product_type: product_type?,
-            suite_mask: suite_mask?,
-            writer_status: writer_status?,
-            // Bits that have no meaning are set where older writers left something else here.
-            attributes: attributes.filter(|bits| bits >> 10 == 0).map(Attributes),
-            boot_id: u32_at(offsets.attributes + 4)?,
+            bits: 64,
+            machine,
+            major: field.u32(0x08, "major version")?,
+            build: field.u32(0x0c, "minor version")?,
+            directory_table_base: field.u64(0x10, "directory table base")?,
+            pfn_database: Va(field.u64(0x18, "PFN database")?),
+            ps_loaded_module_list: Va(field.u64(0x20, "loaded module list")?),
+            ps_active_process_head: Va(field.u64(0x28, "active process list")?),
+            processors: field.u32(0x34, "processor count")?,
+            bugcheck_code: field.u32(0x38, "bug check code")?,
+            parameters: [
+                field.u64(0x40, "bug check parameter")?,
+                field.u64(0x48, "bug check parameter")?,
+                field.u64(0x50, "bug check parameter")?,
+                field.u64(0x58, "bug check parameter")?,
+            ],
+            version_user: field.text(0x60, 32)?,
+            kd_debugger_data_block: field.set_u64(0x80)?.filter(|va| *va != 0).map(Va),
+            pae_enabled: None,
+            dump_type: field.u32(0xf98, "dump type")?,
+            required_dump_space: field.set_u64(0xfa0)?,
+            system_time: field.time(0xfa8)?,
+            uptime_100ns: field.set_u64(0x1030)?,
+            comment: field.text(0xfb0, 128)?,
+            product_type: field.set_u32(0x1040)?,
+            suite_mask: field.set_u32(0x1044)?,
+            writer_status: field.set_u32(0x1048)?,
+            attributes: field.set_u32(0x1050)?.map(Attributes),
+            boot_id: field.set_u32(0x1054)?,
+            mini_dump_fields: field.set_u32(0x1038)?,
+            secondary_data_state: field.set_u32(0x103c)?,
         })
     }
 
-    /// What in the header cannot be right.
-    #[must_use]
-    pub fn check(&self) -> Vec<Note> {
-        let mut notes = Vec::new();
-        let mut damaged = |text: String| notes.push(Note::damaged(text));
-        if let Machine::Other(number) = self.machine {
-            damaged(alloc::format!(
-                "the machine type {number:#x} in the header is not known; registers and stacks cannot be read"
-            ));
-        }
-        let wide = self.machine.pointer_size() == 8;
-        if wide != self.is_64_bit && !matches!(self.machine, Machine::Other(_)) {
-            damaged(alloc::format!("the header's form does not fit its machine type {}", self.machine));
-        }
-        if !(1_000..=60_000).contains(&self.build) {
-            damaged(alloc::format!("the build number {} in the header cannot be right", self.build));
-        }
-        if self.processors == 0 || self.processors > 4_096 {
-            damaged(alloc::format!("the number of processors {} in the header cannot be right", self.processors));
-        }
-        if self.system_time.is_none() {
-            notes.push(Note::info("the header does not say when the crash happened"));
-        }
-        if self.attributes.is_some_and(Attributes::is_encrypted) {
-            notes.push(Note::missing(
-                "the dump is encrypted: only its header can be read; decrypt it with the key's owner's tools first",
-            ));
-        }
-        notes
+    pub(super) fn parse_32(bytes: &[u8]) -> Result<Self, ReadError> {
+        let field = Fields(bytes);
+        let machine = machine(field.u32(0x20, "machine")?, 0x20)?;
+        let address = |at, what| field.u32(at, what).map(|raw| Va(u64::from(raw)));
+        let parameter = |at| field.u32(at, "bug check parameter").map(u64::from);
+        Ok(Self {
+            bits: 32,
+            machine,
+            major: field.u32(0x08, "major version")?,
+            build: field.u32(0x0c, "minor version")?,
+            directory_table_base: u64::from(field.u32(0x10, "directory table base")?),
+            pfn_database: address(0x14, "PFN database")?,
+            ps_loaded_module_list: address(0x18, "loaded module list")?,
+            ps_active_process_head: address(0x1c, "active process list")?,
+            processors: field.u32(0x24, "processor count")?,
+            bugcheck_code: field.u32(0x28, "bug check code")?,
+            parameters: [parameter(0x2c)?, parameter(0x30)?, parameter(0x34)?, parameter(0x38)?],
+            version_user: field.text(0x3c, 32)?,
+            kd_debugger_data_block: field.set_u32(0x60)?.filter(|va| *va != 0).map(|va| Va(u64::from(va))),
+            // The filler's `P` must not pass for "enabled".
+            pae_enabled: match field.u8(0x5c)? {
+                0 => Some(false),
+                1 => Some(true),
+                _ => None,
+            },
+            dump_type: field.u32(0xf88, "dump type")?,
+            required_dump_space: field.set_u64(0xfa0)?,
+            system_time: field.time(0xfc0)?,
+            uptime_100ns: field.set_u64(0xfb8)?,
+            comment: field.text(0x820, 128)?,
+            product_type: field.set_u32(0xf94)?,
+            suite_mask: field.set_u32(0xf98)?,
+            writer_status: field.set_u32(0xf9c)?,
+            attributes: field.set_u32(0x8a0)?.map(Attributes),
+            boot_id: field.set_u32(0x8a4)?,
+            mini_dump_fields: field.set_u32(0xf8c)?,
+            secondary_data_state: field.set_u32(0xf90)?,
+        })
     }
 }
 
-const fn set(value: u32) -> Option<u32> {
-    if value == FILLER { None } else { Some(value) }
-}
-
-const fn set_64(value: u64) -> Option<u64> {
-    if value >> 32 == FILLER as u64 && value & 0xffff_ffff == FILLER as u64 { None } else { Some(value) }
-}
-
-const fn set_pointer(value: u64) -> Option<u64> {
-    if value == 0 || value == FILLER as u64 { None } else { set_64(value) }
-}
-
-/// The runs of a physical memory block; none if it is unset or contradicts itself.
-fn runs(mut block: Bytes<'_>, wide: bool) -> Result<Vec<PhysicalRun>, ReadError> {
-    let count = block.u32("run count")?;
-    let (header, entry) = if wide { (12, 16) } else { (4, 8) };
-    block.skip(header, "page count")?;
-    let most = block.remaining() / entry;
-    if count == FILLER || count as usize > most {
-        return Ok(Vec::new());
+fn machine(number: u32, offset: u64) -> Result<Machine, ReadError> {
+    match u16::try_from(number) {
+        Ok(number) => Ok(Machine::from_image_file_machine(number)),
+        Err(_) => Err(ReadError::invalid("machine", offset, u64::from(number))),
     }
-    let mut runs = Vec::new();
-    for _ in 0..count {
-        let mut next = || if wide { block.u64("run") } else { block.u32("run").map(u64::from) };
-        runs.push(PhysicalRun { base_page: next()?, page_count: next()? });
+}
+
+/// Fields at fixed offsets of the header.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn at(&self, offset: usize, what: &'static str) -> Result<Bytes<'a>, ReadError> {
+        let mut bytes = Bytes::new(self.0, 0);
+        bytes.seek(offset, what)?;
+        Ok(bytes)
     }
-    Ok(runs)
+
+    fn u8(&self, offset: usize) -> Result<u8, ReadError> {
+        self.at(offset, "dump header")?.u8("dump header")
+    }
+
+    fn u32(&self, offset: usize, what: &'static str) -> Result<u32, ReadError> {
+        self.at(offset, what)?.u32(what)
+    }
+
+    fn u64(&self, offset: usize, what: &'static str) -> Result<u64, ReadError> {
+        self.at(offset, what)?.u64(what)
+    }
+
+    /// The value, unless it is filler.
+    fn set_u32(&self, offset: usize) -> Result<Option<u32>, ReadError> {
+        self.u32(offset, "dump header").map(|value| Some(value).filter(|value| *value != FILLER))
+    }
+
+    fn set_u64(&self, offset: usize) -> Result<Option<u64>, ReadError> {
+        self.u64(offset, "dump header").map(|value| Some(value).filter(|value| *value != FILLER_64))
+    }
+
+    fn time(&self, offset: usize) -> Result<Option<FileTime>, ReadError> {
+        Ok(self.set_u64(offset)?.map(FileTime).filter(|time| time.is_plausible()))
+    }
+
+    /// Text up to a NUL; `None` if it is filler, empty or not text.
+    fn text(&self, offset: usize, len: usize) -> Result<Option<String>, ReadError> {
+        let bytes = self.at(offset, "dump header text")?.take(len, "dump header text")?;
+        if bytes.starts_with(b"PAGEPAGE") {
+            return Ok(None);
+        }
+        Ok(ascii_until_nul(bytes).filter(|text| !text.trim().is_empty()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn attribute_bits_have_names() {
+        assert_eq!(Attributes(0x2_1008).names().collect::<Vec<_>>(), ["generated by the kernel"]);
+        assert!(Attributes(0x100).is_encrypted() && !Attributes(0x2_1008).is_encrypted());
+        assert!(Attributes(0x10).is_live());
+    }
+
+    #[test]
+    fn every_field_of_a_header_that_was_never_written_is_absent() {
+        let mut bytes = b"PAGE".repeat(KernelHeader::SIZE_64 / 4);
+        bytes[0x30..0x34].copy_from_slice(&0x8664_u32.to_le_bytes());
+        let header = KernelHeader::parse_64(&bytes).unwrap();
+        assert_eq!(header.machine, Machine::X64);
+        assert_eq!((header.version_user, header.comment), (None, None));
+        assert_eq!((header.kd_debugger_data_block, header.system_time, header.uptime_100ns), (None, None, None));
+        assert_eq!((header.product_type, header.suite_mask, header.writer_status), (None, None, None));
+        assert_eq!((header.attributes, header.boot_id, header.mini_dump_fields), (None, None, None));
+        assert_eq!((header.required_dump_space, header.secondary_data_state), (None, None));
+        let header = KernelHeader::parse_32(&{
+            let mut bytes = b"PAGE".repeat(KernelHeader::SIZE_32 / 4);
+            bytes[0x20..0x24].copy_from_slice(&0x14c_u32.to_le_bytes());
+            bytes
+        });
+        assert_eq!(header.unwrap().pae_enabled, None);
+    }
 }
