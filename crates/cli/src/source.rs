@@ -29,7 +29,8 @@ impl ByteSource for FileSource {
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), SourceError> {
-        let fail = |kind| SourceError { offset, len: buf.len() as u64, kind };
+        let len = buf.len() as u64;
+        let fail = |kind| SourceError { offset, len, kind };
         match read_exact_at(&self.file, offset, buf) {
             Ok(()) => Ok(()),
             // The length was checked when the file was opened: a short read means that it shrank since.

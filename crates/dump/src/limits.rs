@@ -31,13 +31,3 @@ pub const DATA_BLOCKS: u64 = 262_144;
 pub const BLOBS: usize = 4_096;
 /// Bytes of one kernel object copied into a small kernel dump.
 pub const OBJECT_BYTES: u64 = 1024 * 1024;
-/// Physical memory runs that a 32-bit dump header has room for; a 64-bit one has room for 42.
-pub const PHYSICAL_RUNS: u64 = 86;
-/// Drivers in a small kernel dump.
-pub const DRIVERS: u64 = 16_384;
-/// Unloaded drivers in a small kernel dump; Windows remembers 50.
-pub const UNLOADED_DRIVERS: u64 = 1_024;
-/// Bytes of firmware tables (SMBIOS) in a kernel dump.
-pub const SMBIOS_BYTES: u64 = 1024 * 1024;
-/// Structures in a firmware table.
-pub const SMBIOS_STRUCTURES: usize = 4_096;

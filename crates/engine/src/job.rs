@@ -1,4 +1,10 @@
-use dumplens_report::protocol::{Failure, FailureKind, Progress, Reply, Request};
+use alloc::{string::String, vec::Vec};
+
+use dumplens_report::{
+    model::{Report, SCHEMA, Thread},
+    protocol::{ExportFormat, Failure, FailureKind, Progress, Reply, Request},
+    text, to_json,
+};
 
 use crate::Session;
 
@@ -8,6 +14,7 @@ use crate::Session;
 #[derive(Debug)]
 pub struct Job {
     request: Request,
+    report: Option<ReportJob>,
 }
 
 /// What a step of a [`Job`] came to.
@@ -23,12 +30,89 @@ impl Job {
     /// A job that will answer `request`.
     #[must_use]
     pub fn new(request: Request) -> Self {
-        Self { request }
+        Self { request, report: None }
     }
 
     /// Does a bounded piece of work, a few milliseconds on a desktop machine.
     pub fn step(&mut self, session: &mut Session) -> Step {
-        let _ = (&self.request, session);
-        Step::Done(Err(Failure { kind: FailureKind::BadRequest, message: "not wired".into() }))
+        let Request::Export { format } = self.request else {
+            return Step::Done(session.answer(&self.request));
+        };
+        match self.report.get_or_insert_with(ReportJob::new).step(session) {
+            Err(progress) => Step::Working(progress),
+            Ok(report) => Step::Done(export(&report, format).map(Reply::Export)),
+        }
+    }
+}
+
+fn export(report: &Report, format: ExportFormat) -> Result<String, Failure> {
+    match format {
+        ExportFormat::Text => {
+            let mut out = String::new();
+            // Writing to a String cannot fail.
+            let _ = text::report(&mut out, report);
+            Ok(out)
+        }
+        ExportFormat::Json => to_json(report).map_err(|error| Failure {
+            kind: FailureKind::BadRequest,
+            message: alloc::format!("the report cannot be written as JSON: {error}"),
+        }),
+    }
+}
+
+/// Threads whose stacks are walked in one step.
+const THREADS_PER_STEP: usize = 16;
+
+/// The whole report, thread by thread.
+#[derive(Debug, Default)]
+pub struct ReportJob {
+    threads: Vec<Thread>,
+}
+
+impl ReportJob {
+    /// A job that has done nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Walks a few more stacks. The job starts anew after it has given its report.
+    ///
+    /// # Errors
+    /// Not a failure: the progress so far, when there is more to do.
+    pub fn step(&mut self, session: &mut Session) -> Result<Report, Progress> {
+        let total = session.world().threads.len();
+        let from = self.threads.len();
+        for entry in session.world().threads.iter().skip(from).take(THREADS_PER_STEP) {
+            let mut row = entry.row.clone();
+            row.frames = session.thread_stack(entry).stack.frames;
+            self.threads.push(row);
+        }
+        if self.threads.len() < total {
+            let count = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
+            return Err(Progress {
+                phase: "walking stacks".into(),
+                done: count(self.threads.len()),
+                total: count(total),
+            });
+        }
+        let threads = core::mem::take(&mut self.threads);
+        let summary = session.summary().clone();
+        let world = session.world();
+        Ok(Report {
+            schema: SCHEMA.into(),
+            dump: summary.dump,
+            bugcheck: summary.bugcheck,
+            exception: summary.exception,
+            context: summary.context,
+            crashing_thread: summary.crashing_thread,
+            threads,
+            stack: summary.stack,
+            modules: world.modules.rows(),
+            unloaded_modules: world.modules.unloaded_rows(),
+            processes: world.processes.clone(),
+            verdict: summary.verdict,
+            notes: summary.notes,
+        })
     }
 }

@@ -9,10 +9,19 @@
 
 extern crate alloc;
 
+mod facts;
 mod job;
+mod kernel;
+mod memory_view;
+mod minidump;
+mod modules;
+mod parts;
 mod session;
+mod stacks;
+mod summary;
+mod text;
 
-pub use job::{Job, Step};
+pub use job::{Job, ReportJob, Step};
 pub use session::Session;
 
 /// Version of the engine.

@@ -62,9 +62,8 @@ impl ModuleMap {
 
     /// The unloaded image that had held `address`: the last one unloaded if several had.
     pub(crate) fn find_unloaded(&self, address: Va) -> Option<&UnloadedModule> {
-        let holds = |module: &&UnloadedModule| {
-            address.offset_from(module.base).is_some_and(|offset| offset < module.size)
-        };
+        let holds =
+            |module: &&UnloadedModule| address.offset_from(module.base).is_some_and(|offset| offset < module.size);
         self.unloaded.iter().rev().find(holds)
     }
 

@@ -1,11 +1,32 @@
-use alloc::string::String;
+use alloc::{boxed::Box, string::String, vec::Vec};
+use core::fmt;
 
 use dumplens_base::Source;
-use dumplens_report::protocol::{Failure, FailureKind};
+use dumplens_dump::{Dump, OpenError, open};
+use dumplens_report::{
+    model,
+    protocol::{Failure, FailureKind, Reply, Request, Summary, ThreadStack},
+};
+
+use crate::{
+    facts::{ThreadContext, ThreadEntry, World},
+    kernel, memory_view, minidump,
+    stacks::{self, StackWorld, frame_pointers},
+    summary,
+    text::note_model,
+};
 
 /// An open dump.
-#[derive(Debug)]
-pub struct Session {}
+pub struct Session {
+    world: World,
+    summary: Option<Box<Summary>>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("dump", &self.world.dump).finish_non_exhaustive()
+    }
+}
 
 impl Session {
     /// Opens a dump. `file_name` is what reports call it.
@@ -13,7 +34,111 @@ impl Session {
     /// # Errors
     /// If the file is not a dump, or its header or directory cannot be read.
     pub fn open(source: Source, file_name: Option<String>) -> Result<Self, Failure> {
-        let _ = (source, file_name);
-        Err(Failure { kind: FailureKind::NotADump, message: "not wired".into() })
+        let size = source.len();
+        let world = match open(source) {
+            Ok(Dump::Minidump(dump)) => minidump::gather(dump, file_name, size),
+            Ok(Dump::Kernel(dump)) => kernel::gather(dump, file_name, size),
+            Err(error) => {
+                let kind = match error {
+                    OpenError::NotADump(_) => FailureKind::NotADump,
+                    OpenError::Damaged(_) => FailureKind::Damaged,
+                };
+                return Err(Failure { kind, message: alloc::format!("{error}") });
+            }
+        };
+        Ok(Self { world, summary: None })
+    }
+
+    /// What the reader should know about the dump as a whole.
+    #[must_use]
+    pub fn notes(&self) -> Vec<model::Note> {
+        self.world.notes.iter().map(note_model).collect()
+    }
+
+    pub(crate) const fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// The summary; reached once and kept.
+    pub(crate) fn summary(&mut self) -> &Summary {
+        let world = &self.world;
+        self.summary.get_or_insert_with(|| Box::new(summary::summary(world)))
+    }
+
+    fn stack_world(&self) -> StackWorld<'_> {
+        stack_world(&self.world)
+    }
+
+    /// One thread's registers and stack.
+    pub(crate) fn thread_stack(&self, entry: &ThreadEntry) -> ThreadStack {
+        let id = Some(entry.row.id);
+        let stored;
+        let (context, source) = match entry.context {
+            ThreadContext::Crash => match &self.world.crash.context {
+                Some((context, source)) => (Some(context), source.as_str()),
+                None => (None, ""),
+            },
+            ThreadContext::Stored(index) => {
+                stored = self.world.parts.context(index);
+                (stored.as_ref(), "thread list")
+            }
+        };
+        match context {
+            Some(context) => ThreadStack {
+                context: Some(stacks::context(context, source)),
+                stack: self.stack_world().walk(context, source, entry.bounds, id),
+            },
+            None => {
+                let reason = String::from("The registers of this thread are not in the dump or are damaged.");
+                ThreadStack { context: None, stack: stacks::empty(id, reason) }
+            }
+        }
+    }
+
+    /// Answers a request that takes one step.
+    pub(crate) fn answer(&mut self, request: &Request) -> Result<Reply, Failure> {
+        let not_found = |what: String| Failure { kind: FailureKind::NotFound, message: what };
+        Ok(match request {
+            Request::Summary => Reply::Summary(Box::new(self.summary().clone())),
+            Request::Modules => Reply::Modules(self.world.modules.rows()),
+            Request::UnloadedModules => Reply::UnloadedModules(self.world.modules.unloaded_rows()),
+            Request::Threads => Reply::Threads(self.world.threads.iter().map(|thread| thread.row.clone()).collect()),
+            Request::Processes => Reply::Processes(self.world.processes.clone()),
+            Request::Stack { thread } => {
+                let entry = self.world.thread(*thread);
+                let entry =
+                    entry.ok_or_else(|| not_found(alloc::format!("there is no thread {thread} in this dump")))?;
+                Reply::Stack(self.thread_stack(entry))
+            }
+            Request::Streams => Reply::Streams(self.world.parts.list().to_vec()),
+            Request::StreamDetails { index } => {
+                let details = usize::try_from(*index).ok().and_then(|index| self.world.parts.details(index));
+                let details = details.ok_or_else(|| {
+                    not_found(alloc::format!("part {index} cannot be shown: it is absent or damaged"))
+                })?;
+                Reply::StreamDetails(details)
+            }
+            Request::Memory { address, length } => {
+                Reply::Memory(memory_view::read(&*self.world.memory, *address, *length))
+            }
+            Request::Regions { from, count } => {
+                Reply::Regions(memory_view::regions(&*self.world.memory, *from, *count))
+            }
+            Request::Statistics => Reply::Statistics(dumplens_report::protocol::Statistics::default()),
+            Request::Export { .. } => {
+                let message = String::from("an export takes several steps; run it as a job");
+                return Err(Failure { kind: FailureKind::BadRequest, message });
+            }
+        })
+    }
+}
+
+/// What stack walks in this dump need.
+pub(crate) fn stack_world(world: &World) -> StackWorld<'_> {
+    let kernel = world.mode == dumplens_analysis::Mode::Kernel;
+    StackWorld {
+        memory: &*world.memory,
+        modules: &world.modules,
+        frame_pointers: frame_pointers(world.machine, world.windows, kernel),
     }
 }

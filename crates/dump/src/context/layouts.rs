@@ -243,3 +243,49 @@ pub(super) static ARM: Layout = Layout {
         field("cpsr", 0x44, 4, Control),
     ],
 };
+
+/// Where a `KTRAP_FRAME` saves registers, and which of the context's registers it does not save or saves only at times.
+#[derive(Debug)]
+pub(super) struct TrapFrame {
+    pub(super) registers: &'static [(&'static str, u16)],
+    pub(super) absent: &'static [&'static str],
+}
+
+/// `KTRAP_FRAME` of x64, the same from Server 2003 to Windows 11. `rbx`, `rdi` and `rsi` have slots that only some entry
+/// paths fill; debuggers warn of them, so they are left out.
+pub(super) static TRAP_FRAME_X64: TrapFrame = TrapFrame {
+    registers: &[
+        ("rax", 0x30),
+        ("rcx", 0x38),
+        ("rdx", 0x40),
+        ("r8", 0x48),
+        ("r9", 0x50),
+        ("r10", 0x58),
+        ("r11", 0x60),
+        ("rbp", 0x158),
+        ("rip", 0x168),
+        ("cs", 0x170),
+        ("efl", 0x178),
+        ("rsp", 0x180),
+        ("ss", 0x188),
+    ],
+    absent: &["rbx", "rsi", "rdi", "r12", "r13", "r14", "r15"],
+};
+
+/// `KTRAP_FRAME` of x86 up to Windows 8. A fault in kernel mode pushes no stack pointer: it is where the frame's slot for
+/// it would be.
+pub(super) static TRAP_FRAME_X86: TrapFrame = TrapFrame {
+    registers: &[
+        ("edx", 0x3c),
+        ("ecx", 0x40),
+        ("eax", 0x44),
+        ("edi", 0x54),
+        ("esi", 0x58),
+        ("ebx", 0x5c),
+        ("ebp", 0x60),
+        ("eip", 0x68),
+        ("cs", 0x6c),
+        ("efl", 0x70),
+    ],
+    absent: &["esp", "ss"],
+};

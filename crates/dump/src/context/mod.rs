@@ -2,7 +2,7 @@
 
 mod layouts;
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, vec, vec::Vec};
 
 use dumplens_base::{Bytes, Machine, ReadError, Va};
 
@@ -15,6 +15,8 @@ pub struct Context {
     flags: u32,
     layout: &'static Layout,
     bytes: Box<[u8]>,
+    /// Registers that the record it was made from does not hold.
+    absent: &'static [&'static str],
 }
 
 /// One register of a [`Context`].
@@ -79,7 +81,35 @@ impl Context {
         if flags & layout.machine_flag == 0 {
             return Err(ReadError::invalid("context flags", origin, u64::from(flags)));
         }
-        Ok(Self { machine, flags, layout, bytes: whole.into() })
+        Ok(Self { machine, flags, layout, bytes: whole.into(), absent: &[] })
+    }
+
+    /// The registers that a kernel trap frame (`KTRAP_FRAME`) saved. A trap frame does not hold all of them: those it
+    /// lacks are left out of [`Context::registers`].
+    ///
+    /// # Errors
+    /// If the bytes are too short, or the architecture's trap frames are not known.
+    pub fn from_trap_frame(machine: Machine, bytes: &[u8], origin: u64) -> Result<Self, ReadError> {
+        let (layout, frame) = match machine {
+            Machine::X64 => (&layouts::X64, &layouts::TRAP_FRAME_X64),
+            Machine::X86 => (&layouts::X86, &layouts::TRAP_FRAME_X86),
+            other => {
+                return Err(ReadError::invalid("trap frame architecture", origin, u64::from(other.pointer_size())));
+            }
+        };
+        let mut record = vec![0; layout.minimum_size];
+        for (name, offset) in frame.registers {
+            let Some(field) = layout.fields.iter().find(|field| field.name == *name) else { continue };
+            let mut cursor = Bytes::new(bytes, origin);
+            cursor.seek(usize::from(*offset), "trap frame")?;
+            let value = cursor.take(usize::from(field.width), "trap frame register")?;
+            if let Some(slot) = record.get_mut(usize::from(field.offset)..).and_then(|rest| rest.get_mut(..value.len()))
+            {
+                slot.copy_from_slice(value);
+            }
+        }
+        let flags = layout.machine_flag | 3;
+        Ok(Self { machine, flags, layout, bytes: record.into(), absent: frame.absent })
     }
 
     /// The architecture of the record.
@@ -121,7 +151,8 @@ impl Context {
     /// All registers of the record in display order. A group whose flag is clear is left out: its bytes mean nothing.
     #[must_use]
     pub fn registers(&self) -> Vec<Register> {
-        let captured = self.layout.fields.iter().filter(|field| self.has(field.group));
+        let captured =
+            self.layout.fields.iter().filter(|field| self.has(field.group) && !self.absent.contains(&field.name));
         captured.filter_map(|field| self.register(field.name)).collect()
     }
 
@@ -171,7 +202,6 @@ impl Context {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec;
 
     fn x64() -> Vec<u8> {
         let mut bytes = vec![0; 0x4d0];
@@ -198,6 +228,18 @@ mod tests {
         let context = Context::parse(Machine::X64, &bytes, 0).unwrap();
         assert!(context.registers().iter().all(|r| r.group <= RegisterGroup::General));
         assert!(context.registers().iter().any(|r| r.name == "rip"));
+    }
+
+    #[test]
+    fn a_trap_frame_gives_what_it_holds_and_nothing_else() {
+        let mut frame = vec![0; 0x190];
+        frame[0x168..0x170].copy_from_slice(&0x1234_u64.to_le_bytes());
+        frame[0x180..0x188].copy_from_slice(&0x5678_u64.to_le_bytes());
+        let context = Context::from_trap_frame(Machine::X64, &frame, 0).unwrap();
+        assert_eq!((context.instruction_pointer(), context.stack_pointer()), (Va(0x1234), Va(0x5678)));
+        assert!(context.registers().iter().any(|register| register.name == "rax"));
+        assert!(!context.registers().iter().any(|register| register.name == "r12"));
+        assert!(Context::from_trap_frame(Machine::X64, &frame[..0x180], 0).is_err());
     }
 
     #[test]
