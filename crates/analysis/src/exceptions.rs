@@ -40,7 +40,8 @@ const SIGNALS: [(u32, &str, &str); 11] = [
     (0xffff_ffff, "DUMP_REQUESTED", "The program asked for a dump without crashing."),
 ];
 
-const MACH: [(u32, &str, &str); 10] = [
+const MACH: [(u32, &str, &str); 12] = [
+    (0, "DUMP_REQUESTED", "The program asked for a dump without crashing."),
     (1, "EXC_BAD_ACCESS", "Memory was accessed that may not be accessed so."),
     (2, "EXC_BAD_INSTRUCTION", "An illegal instruction was executed."),
     (3, "EXC_ARITHMETIC", "An arithmetic error, such as a division by zero."),
@@ -50,6 +51,7 @@ const MACH: [(u32, &str, &str); 10] = [
     (10, "EXC_CRASH", "The process ended abnormally."),
     (11, "EXC_RESOURCE", "A resource limit was exceeded."),
     (12, "EXC_GUARD", "A guarded resource was misused."),
+    (0x4350_6e78, "NSException", "An Objective-C exception was not handled."),
     (0x4350_7378, "Simulated", "The program asked Crashpad for a dump without crashing."),
 ];
 
@@ -96,7 +98,7 @@ fn access_sentence(code: u32, kind: AccessKind, target: Option<u64>, status: Opt
     };
     let place = match target {
         None => "an address that is not canonical; the processor does not say which".to_owned(),
-        Some(target) if target < 0x1_0000 => alloc::format!("address {target:#x}, close to 0: a null pointer"),
+        Some(target) if target < 0x1000 => alloc::format!("address {target:#x}: a null pointer"),
         Some(target) => alloc::format!("address {target:#x}"),
     };
     if code == 0xc000_0006 {

@@ -295,7 +295,7 @@ fn kernel_cause(facts: &Facts) -> Option<String> {
         AccessKind::Unknown => return exception_cause(facts),
     };
     let address = match access?.address {
-        Some(address) if address < 0x1_0000 => alloc::format!("memory at {address:#x} (a null pointer)"),
+        Some(address) if address < 0x1000 => alloc::format!("memory at {address:#x} (a null pointer)"),
         Some(address) => alloc::format!("memory at {address:#x}"),
         None => "memory at an invalid address".to_owned(),
     };

@@ -150,11 +150,12 @@ fn overlay_objects(
         }
         thread
     });
-    let process_at = thread.as_ref().and_then(|thread| thread.process);
     let process = process_copy.map(|(copy, part)| {
         let mut process = read_process(&copy, SCRATCH, layout);
-        process.address = process_at.unwrap_or_default();
-        if let Some(address) = process_at {
+        // An idle thread borrows the address space of whatever ran before it: then its process is not the one copied.
+        let owner = thread.as_ref().filter(|thread| thread.process_id.is_some() && thread.process_id == process.id);
+        if let Some(address) = owner.and_then(|thread| thread.process) {
+            process.address = address;
             memory.overlay(Block { address, size: part.size, offset: part.offset, kind: "process object" });
         }
         process

@@ -131,12 +131,17 @@ fn info(
             .filter(|start| *start != 0)
             .and_then(|start| header.timestamp.checked_sub(start))
             .map(u64::from),
-        // The first module is the program itself, on every system that writes minidumps.
-        process: modules.all().first().map(|named| named.module.file_name().into()),
+        process: program(modules),
         process_id: misc.process_id.map(u64::from).or(linux_id),
         comment: text.map(|text| text.trim().into()).filter(|text: &String| !text.is_empty()),
         file_size,
     }
+}
+
+/// The program itself: the first module, except that the loader may stand before it on macOS.
+fn program(modules: &ModuleMap) -> Option<String> {
+    let mut names = modules.all().iter().map(|named| named.module.file_name());
+    names.find(|name| !name.starts_with("dyld")).map(String::from)
 }
 
 fn status_number(status: &str, label: &str) -> Option<u64> {

@@ -21,7 +21,7 @@ const RELEASES: [(u32, &str, &str); 27] = [
     (17763, "Windows 10 1809", "Windows Server 2019"),
     (18362, "Windows 10 1903", "Windows Server 1903"),
     (18363, "Windows 10 1909", "Windows Server 1909"),
-    (19041, "Windows 10 2004 or later", "Windows Server 2004 or later"),
+    (19041, "Windows 10 2004 to 22H2", "Windows Server 2004 or 20H2"),
     (20348, "Windows Server 2022", "Windows Server 2022"),
     (22000, "Windows 11 21H2", "Windows 11 21H2"),
     (22621, "Windows 11 22H2", "Windows 11 22H2"),

@@ -1,2 +1,69 @@
-//! xtask
-fn main() {}
+//! Build, serve, test and check Dumplens: `cargo xtask help` says how.
+//!
+//! Needs nothing but rustup and, for the browser tests, Node and a Chromium. What is missing and can be installed is
+//! installed, and said.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod browser;
+mod dist;
+mod run;
+mod serve;
+mod tests;
+mod tidy;
+
+use std::{path::PathBuf, process::ExitCode};
+
+/// What a command comes to: an error is a sentence that says what to do next.
+type Result<T = ()> = std::result::Result<T, String>;
+
+const HELP: &str = "\
+cargo xtask serve [--port N]         set up, build and serve the app on 127.0.0.1
+cargo xtask test [--no-browser]      set up and run every check and test, the browser tests included
+cargo xtask dist [--out DIR]         build the static site into a folder (default: dist)
+cargo xtask tidy                     check the arrows between crates and the house rules
+cargo xtask samples                  write the sample dumps in public/samples anew
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let option = |name: &str| args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1)).cloned();
+    let result = match args.first().map(String::as_str) {
+        Some("serve") => {
+            let port =
+                option("--port").map_or(Ok(8080), |port| port.parse().map_err(|_| format!("{port} is not a port")));
+            port.and_then(serve::serve)
+        }
+        Some("test") => tests::test(!args.iter().any(|arg| arg == "--no-browser")),
+        Some("dist") => {
+            let out = option("--out").map_or_else(|| root().join("dist"), PathBuf::from);
+            dist::dist(&out).map(|sizes| print!("{sizes}"))
+        }
+        Some("tidy") => tidy::tidy(),
+        Some("samples") => samples(),
+        None | Some("help" | "--help" | "-h") => {
+            print!("{HELP}");
+            Ok(())
+        }
+        Some(other) => Err(format!("there is no command {other}\n{HELP}")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Top of the repository.
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Writes the sample dumps that the page offers.
+fn samples() -> Result {
+    let out = root().join("public/samples");
+    let out = out.to_string_lossy();
+    run::cargo(&["run", "--quiet", "--package", "dumplens-testkit", "--bin", "make-samples", "--", &out])
+}

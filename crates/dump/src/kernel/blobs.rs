@@ -58,6 +58,10 @@ fn walk(source: &Source, offset: u64, blobs: &mut Vec<SecondaryBlob>) -> Result<
     while at < source.len() && blobs.len() < limits::BLOBS {
         let raw = read_record(source, at, BLOB_HEADER, BLOB_HEADER, "blob header")?;
         let mut bytes = Bytes::new(&raw, at);
+        // Build 26100 ends the list with a header of zeros and leaves slack after it.
+        if raw.iter().all(|byte| *byte == 0) {
+            return Ok(());
+        }
         let header_size = u64::from(bytes.u32("blob header size")?);
         if header_size != BLOB_HEADER {
             return Err(ReadError::invalid("blob header size", at, header_size));

@@ -233,8 +233,8 @@ impl KernelHeader {
             product_type: product_type?,
             suite_mask: suite_mask?,
             writer_status: writer_status?,
-            // Bits that have no meaning are set where older writers left something else here.
-            attributes: attributes.filter(|bits| bits >> 10 == 0).map(Attributes),
+            // Build 26100 sets bits that the public header does not name yet; only the filler means unset.
+            attributes: attributes.map(Attributes),
             boot_id: u32_at(offsets.attributes + 4)?,
         })
     }
