@@ -1,1 +1,18 @@
-//! ui
+//! The Dumplens page: what a visitor sees. It knows the report's types and the messages to the worker, and nothing of how
+//! dumps are read.
+#![allow(missing_docs, reason = "components are documented by their module")]
+
+mod app;
+mod client;
+mod state;
+mod table;
+mod views;
+
+use wasm_bindgen::prelude::wasm_bindgen;
+
+/// Shows the page.
+#[wasm_bindgen(start)]
+pub fn start() {
+    console_error_panic_hook::set_once();
+    leptos::mount::mount_to_body(app::Page);
+}

@@ -1,0 +1,382 @@
+//! The page as a whole: landing, rail of views, bars for progress and errors.
+
+use dumplens_report::{
+    Hex,
+    model::{Module, Process, Thread, UnloadedModule},
+    protocol::{Progress, Reply, Request, RequestId, Stream, Summary},
+};
+use gloo::{
+    events::EventListener,
+    storage::{LocalStorage, Storage as _},
+};
+use leptos::prelude::*;
+use wasm_bindgen::JsCast as _;
+use web_sys::{DragEvent, File, HtmlElement, KeyboardEvent};
+
+use crate::{
+    client::{self, CallError},
+    state::route::Route,
+    views,
+};
+
+/// What is going on.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Stage {
+    /// No dump yet.
+    Landing,
+    /// A file is being opened.
+    Opening(String),
+    /// A dump is open.
+    Open,
+    /// A file could not be opened: its name, and why.
+    Refused(String, String),
+}
+
+/// Everything the views share.
+#[derive(Clone, Copy)]
+pub(crate) struct App {
+    pub(crate) stage: RwSignal<Stage>,
+    pub(crate) route: RwSignal<Route>,
+    pub(crate) summary: RwSignal<Option<Summary>>,
+    pub(crate) modules: RwSignal<Option<Vec<Module>>>,
+    pub(crate) unloaded: RwSignal<Option<Vec<UnloadedModule>>>,
+    pub(crate) threads: RwSignal<Option<Vec<Thread>>>,
+    pub(crate) processes: RwSignal<Option<Vec<Process>>>,
+    pub(crate) streams: RwSignal<Option<Vec<Stream>>>,
+    /// A long request: its number and how far it is.
+    pub(crate) progress: RwSignal<Option<(RequestId, Progress)>>,
+    /// What the engine said when it died.
+    pub(crate) crash: RwSignal<Option<String>>,
+    /// A short message, such as "copied".
+    pub(crate) toast: RwSignal<Option<String>>,
+    /// The open file, to open it again after the engine was restarted.
+    file: StoredValue<Option<File>, LocalStorage_>,
+}
+
+/// Leptos's name for values that stay on this thread clashes with the browser storage's.
+type LocalStorage_ = leptos::prelude::LocalStorage;
+
+impl App {
+    fn new() -> Self {
+        Self {
+            stage: RwSignal::new(Stage::Landing),
+            route: RwSignal::new(Route::parse(&location_hash())),
+            summary: RwSignal::new(None),
+            modules: RwSignal::new(None),
+            unloaded: RwSignal::new(None),
+            threads: RwSignal::new(None),
+            processes: RwSignal::new(None),
+            streams: RwSignal::new(None),
+            progress: RwSignal::new(None),
+            crash: RwSignal::new(None),
+            toast: RwSignal::new(None),
+            file: StoredValue::new_local(None),
+        }
+    }
+
+    /// Opens a file and shows its summary.
+    pub(crate) fn open(self, file: File) {
+        let name = file.name();
+        self.crash.set(None);
+        self.stage.set(Stage::Opening(name.clone()));
+        self.file.set_value(Some(file.clone()));
+        client::open(&file, move |result| {
+            self.forget();
+            match result {
+                Ok(Reply::Summary(summary)) => {
+                    document().set_title(&format!("{name} – Dumplens"));
+                    self.summary.set(Some(*summary));
+                    self.stage.set(Stage::Open);
+                }
+                Ok(_) => {
+                    self.stage.set(Stage::Refused(name, "the engine gave another answer than was asked for".into()))
+                }
+                Err(CallError::Failed(message)) => self.stage.set(Stage::Refused(name, message)),
+                Err(CallError::Cancelled | CallError::Crashed) => self.stage.set(Stage::Landing),
+            }
+        });
+    }
+
+    /// Opens the same file again.
+    pub(crate) fn open_again(self) {
+        if let Some(file) = self.file.get_value() {
+            self.open(file);
+        }
+    }
+
+    /// Drops what belonged to the dump before.
+    fn forget(self) {
+        self.summary.set(None);
+        self.modules.set(None);
+        self.unloaded.set(None);
+        self.threads.set(None);
+        self.processes.set(None);
+        self.streams.set(None);
+        self.progress.set(None);
+    }
+
+    /// Shows a view and puts it into the address bar.
+    pub(crate) fn go(self, route: Route) {
+        let _ = window().location().set_hash(&route.hash());
+        self.route.set(route);
+    }
+
+    /// Fills a list the first time it is shown.
+    pub(crate) fn load<T: Send + Sync + 'static>(
+        self,
+        list: RwSignal<Option<T>>,
+        request: Request,
+        take: impl Fn(Reply) -> Option<T> + 'static,
+    ) {
+        if list.with_untracked(Option::is_some) {
+            return;
+        }
+        client::call(request, move |result| match result {
+            Ok(reply) => list.set(take(reply)),
+            Err(CallError::Failed(message)) => self.toast.set(Some(message)),
+            Err(CallError::Cancelled | CallError::Crashed) => {}
+        });
+    }
+}
+
+fn location_hash() -> String {
+    window().location().hash().unwrap_or_default()
+}
+
+/// The page.
+#[component]
+pub(crate) fn Page() -> impl IntoView {
+    let app = App::new();
+    provide_context(app);
+    client::on_crash(move |message| app.crash.set(Some(message)));
+    client::warm_up();
+    listen(app);
+    apply_theme(LocalStorage::get::<String>(THEME).ok());
+    view! {
+        <header class="bar">
+            <a class="brand" href="#/summary">"Dumplens"</a>
+            <span class="filename" data-testid="file-name">{move || views::safe(&file_name(app))}</span>
+            <span class="spacer"></span>
+            <FilePicker/>
+            <button class="quiet" title="Switch between dark and light" on:click=move |_| toggle_theme() data-testid="theme">"Theme"</button>
+        </header>
+        <Bars/>
+        <main>
+            {move || match app.stage.get() {
+                Stage::Landing => views::landing::Landing().into_any(),
+                Stage::Opening(name) => view! { <p class="busy" role="status">"Opening " {views::safe(&name)} "…"</p> }.into_any(),
+                Stage::Refused(name, message) => view! {
+                    <section class="panel refused" role="alert" data-testid="refused">
+                        <h1>{views::safe(&name)} " cannot be opened"</h1>
+                        <p>{views::safe(&message)}</p>
+                    </section>
+                    <views::landing::Landing/>
+                }.into_any(),
+                Stage::Open => view! { <Workbench/> }.into_any(),
+            }}
+        </main>
+        <div class="drop-hint" aria-hidden="true">"Drop to open"</div>
+    }
+}
+
+fn file_name(app: App) -> String {
+    app.summary.with(|summary| summary.as_ref().and_then(|summary| summary.dump.file_name.clone())).unwrap_or_default()
+}
+
+/// Progress, crash and short messages.
+#[component]
+fn Bars() -> impl IntoView {
+    let app = expect_context::<App>();
+    view! {
+        {move || app.crash.get().map(|message| view! {
+            <div class="strip error" role="alert" data-testid="crashed">
+                <span>"The engine stopped on an internal error and was restarted: " {views::safe(&message)}</span>
+                <button on:click=move |_| app.open_again() data-testid="open-again">"Open the dump again"</button>
+                <button class="quiet" on:click=move |_| app.crash.set(None)>"Dismiss"</button>
+            </div>
+        })}
+        {move || app.progress.get().map(|(id, progress)| view! {
+            <div class="strip" role="status" data-testid="progress">
+                <span>{progress.phase.clone()} " " {progress.done} " of " {progress.total}</span>
+                <progress max=progress.total value=progress.done></progress>
+                <button on:click=move |_| client::cancel(id) data-testid="cancel">"Cancel"</button>
+            </div>
+        })}
+        {move || app.toast.get().map(|text| view! {
+            <div class="strip" role="status" data-testid="toast">
+                <span>{views::safe(&text)}</span>
+                <button class="quiet" on:click=move |_| app.toast.set(None)>"Dismiss"</button>
+            </div>
+        })}
+    }
+}
+
+/// The button that picks a file. The input itself is hidden; the button is what keyboards reach.
+#[component]
+fn FilePicker() -> impl IntoView {
+    let app = expect_context::<App>();
+    let input = NodeRef::<leptos::html::Input>::new();
+    let picked = move |_| {
+        let Some(element) = input.get() else { return };
+        if let Some(file) = element.files().and_then(|files| files.get(0)) {
+            app.open(file);
+        }
+        // The same file can be picked again.
+        element.set_value("");
+    };
+    let pick = move |_| {
+        if let Some(element) = input.get() {
+            element.click();
+        }
+    };
+    view! {
+        <input type="file" class="hidden" node_ref=input on:change=picked data-testid="file-input" tabindex="-1" aria-hidden="true"/>
+        <button class="primary" on:click=pick id="open-file" data-testid="open-file" title="Ctrl+O">"Open a dump…"</button>
+    }
+}
+
+/// The rail of views and the view itself.
+#[component]
+fn Workbench() -> impl IntoView {
+    let app = expect_context::<App>();
+    let counts =
+        app.summary.with_untracked(|summary| summary.as_ref().map(|summary| (summary.counts, summary.notes.len())));
+    let (counts, notes) = counts.unwrap_or_default();
+    let kernel =
+        app.summary.with_untracked(|summary| summary.as_ref().is_some_and(|summary| summary.bugcheck.is_some()));
+    let tabs: Vec<(Route, &'static str, Option<usize>)> = vec![
+        (Route::Summary, "Summary", None),
+        (Route::Stack(None), "Stack", None),
+        (Route::Registers, "Registers", None),
+        (Route::Modules, "Modules", Some(counts.modules as usize)),
+        (Route::Unloaded, "Unloaded", Some(counts.unloaded_modules as usize)),
+        (Route::Threads, "Threads", Some(counts.threads as usize)),
+        (Route::Processes, "Processes", Some(counts.processes as usize)),
+        (Route::Parts(None), if kernel { "Parts" } else { "Streams" }, Some(counts.streams as usize)),
+        (Route::Memory(None), "Memory", None),
+        (Route::Notes, "Notes", Some(notes)),
+    ];
+    let same = move |route: Route| app.route.with(|now| now.name() == route.name());
+    let links = tabs.into_iter().map(|(route, title, count)| view! {
+        <a role="tab" href=route.hash() class:current=move || same(route) aria-selected=move || same(route).to_string()
+            data-testid=format!("tab-{}", route.name())>
+            <span>{title}</span>
+            {count.map(|count| view! { <span class="count">{count}</span> })}
+        </a>
+    }).collect_view();
+    view! {
+        <div class="workbench">
+            <nav class="rail" role="tablist" aria-label="Views" aria-orientation="vertical" on:keydown=move_between_tabs>{links}</nav>
+            <div class="view" role="tabpanel" data-testid="view">
+                {move || match app.route.get() {
+                    Route::Summary => views::summary::SummaryView().into_any(),
+                    Route::Stack(thread) => view! { <views::stack::StackView thread/> }.into_any(),
+                    Route::Registers => views::registers::RegistersView().into_any(),
+                    Route::Modules => views::lists::ModulesView().into_any(),
+                    Route::Unloaded => views::lists::UnloadedView().into_any(),
+                    Route::Threads => views::lists::ThreadsView().into_any(),
+                    Route::Processes => views::lists::ProcessesView().into_any(),
+                    Route::Parts(part) => view! { <views::parts::PartsView part/> }.into_any(),
+                    Route::Memory(address) => view! { <views::memory::MemoryView address/> }.into_any(),
+                    Route::Notes => views::notes::NotesView().into_any(),
+                }}
+            </div>
+        </div>
+    }
+}
+
+/// Arrow keys go from tab to tab.
+fn move_between_tabs(event: KeyboardEvent) {
+    let step = match event.key().as_str() {
+        "ArrowDown" | "ArrowRight" => "nextElementSibling",
+        "ArrowUp" | "ArrowLeft" => "previousElementSibling",
+        _ => return,
+    };
+    let Some(tab) = event.target().and_then(|target| target.dyn_into::<HtmlElement>().ok()) else { return };
+    let next = if step == "nextElementSibling" { tab.next_element_sibling() } else { tab.previous_element_sibling() };
+    if let Some(next) = next.and_then(|next| next.dyn_into::<HtmlElement>().ok()) {
+        event.prevent_default();
+        let _ = next.focus();
+        next.click();
+    }
+}
+
+/// Listeners on the window live as long as the page.
+fn listen(app: App) {
+    let target = window();
+    EventListener::new(&target, "hashchange", move |_| app.route.set(Route::parse(&location_hash()))).forget();
+    let options = gloo::events::EventListenerOptions::enable_prevent_default();
+    for name in ["dragover", "drop", "dragleave"] {
+        EventListener::new_with_options(&target, name, options, move |event| {
+            event.prevent_default();
+            let body = document().body();
+            let hover = event.type_() == "dragover";
+            if let Some(body) = body {
+                let _ = body.class_list().toggle_with_force("dragging", hover);
+            }
+            let Some(event) = event.dyn_ref::<DragEvent>().filter(|event| event.type_() == "drop") else { return };
+            if let Some(file) = event.data_transfer().and_then(|data| data.files()).and_then(|files| files.get(0)) {
+                app.open(file);
+            }
+        })
+        .forget();
+    }
+    EventListener::new_with_options(&target, "keydown", options, move |event| {
+        let Some(event) = event.dyn_ref::<KeyboardEvent>() else { return };
+        if (event.ctrl_key() || event.meta_key()) && event.key() == "o" {
+            event.prevent_default();
+            if let Some(button) =
+                document().get_element_by_id("open-file").and_then(|it| it.dyn_into::<HtmlElement>().ok())
+            {
+                button.click();
+            }
+        }
+        const VIEWS: [Route; 10] = [
+            Route::Summary,
+            Route::Stack(None),
+            Route::Registers,
+            Route::Modules,
+            Route::Unloaded,
+            Route::Threads,
+            Route::Processes,
+            Route::Parts(None),
+            Route::Memory(None),
+            Route::Notes,
+        ];
+        if event.alt_key()
+            && app.stage.get_untracked() == Stage::Open
+            && let Some(digit) = event.key().parse::<usize>().ok()
+            && let Some(route) = VIEWS.get((digit + 9) % 10)
+        {
+            event.prevent_default();
+            app.go(*route);
+        }
+    })
+    .forget();
+}
+
+const THEME: &str = "dumplens.theme";
+
+/// `dark`, `light`, or what the system prefers.
+fn apply_theme(theme: Option<String>) {
+    let Some(root) = document().document_element() else { return };
+    let _ = match theme {
+        Some(theme) => root.set_attribute("data-theme", &theme),
+        None => root.remove_attribute("data-theme"),
+    };
+}
+
+fn toggle_theme() {
+    let system_dark =
+        window().match_media("(prefers-color-scheme: dark)").ok().flatten().is_some_and(|query| query.matches());
+    let now = document().document_element().and_then(|root| root.get_attribute("data-theme"));
+    let dark = now.map_or(system_dark, |theme| theme == "dark");
+    let theme = if dark { "light" } else { "dark" };
+    let _ = LocalStorage::set(THEME, theme);
+    apply_theme(Some(theme.into()));
+}
+
+/// Shows memory from an address on.
+pub(crate) fn memory_link(address: Hex) -> String {
+    Route::Memory(Some(address)).hash()
+}

@@ -1,0 +1,177 @@
+//! The page's side of the worker: requests out, answers back, and a new worker when the old one died.
+
+use std::{cell::RefCell, collections::HashMap};
+
+use dumplens_report::protocol::{FromWorker, Progress, Reply, Request, RequestId, ToWorker};
+use js_sys::{Object, Reflect};
+use serde::Serialize as _;
+use wasm_bindgen::prelude::*;
+use web_sys::{ErrorEvent, File, MessageEvent, Worker};
+
+/// Why a request was not answered.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum CallError {
+    /// The engine said why.
+    Failed(String),
+    /// It was cancelled.
+    Cancelled,
+    /// The engine stopped on an internal error; the page has been told.
+    Crashed,
+}
+
+type OnAnswer = Box<dyn FnOnce(Result<Reply, CallError>)>;
+type OnProgress = Box<dyn Fn(Progress)>;
+
+/// A request that waits for its answer.
+struct Pending {
+    answer: OnAnswer,
+    progress: Option<OnProgress>,
+}
+
+#[derive(Default)]
+struct Client {
+    worker: Option<Worker>,
+    pending: HashMap<RequestId, Pending>,
+    next: RequestId,
+    on_crash: Option<Box<dyn Fn(String)>>,
+}
+
+thread_local! {
+    static CLIENT: RefCell<Client> = RefCell::default();
+}
+
+/// What to do when the engine dies: the message is for people.
+pub(crate) fn on_crash(handler: impl Fn(String) + 'static) {
+    CLIENT.with_borrow_mut(|client| client.on_crash = Some(Box::new(handler)));
+}
+
+/// Opens a file; the summary is the answer.
+pub(crate) fn open(file: &File, answer: impl FnOnce(Result<Reply, CallError>) + 'static) -> RequestId {
+    let id = register(Box::new(answer), None);
+    send(&ToWorker::Open { id }, Some(file));
+    id
+}
+
+/// Asks about the open dump.
+pub(crate) fn call(request: Request, answer: impl FnOnce(Result<Reply, CallError>) + 'static) -> RequestId {
+    let id = register(Box::new(answer), None);
+    send(&ToWorker::Call { id, request }, None);
+    id
+}
+
+/// Asks for something that takes long, and hears how far it is.
+pub(crate) fn call_long(
+    request: Request,
+    progress: impl Fn(Progress) + 'static,
+    answer: impl FnOnce(Result<Reply, CallError>) + 'static,
+) -> RequestId {
+    let id = register(Box::new(answer), Some(Box::new(progress)));
+    send(&ToWorker::Call { id, request }, None);
+    id
+}
+
+/// Gives up on a request.
+pub(crate) fn cancel(id: RequestId) {
+    send(&ToWorker::Cancel { id }, None);
+}
+
+fn register(answer: OnAnswer, progress: Option<OnProgress>) -> RequestId {
+    CLIENT.with_borrow_mut(|client| {
+        client.next = client.next.wrapping_add(1);
+        client.pending.insert(client.next, Pending { answer, progress });
+        client.next
+    })
+}
+
+fn send(message: &ToWorker, file: Option<&File>) {
+    let worker = match worker() {
+        Ok(worker) => worker,
+        Err(error) => return died(&format!("the worker cannot be started: {error:?}")),
+    };
+    let envelope = Object::new();
+    let serializer = serde_wasm_bindgen::Serializer::new().serialize_maps_as_objects(true);
+    let sent = message
+        .serialize(&serializer)
+        .map_err(JsValue::from)
+        .and_then(|body| Reflect::set(&envelope, &"body".into(), &body))
+        .and_then(|_| match file {
+            Some(file) => Reflect::set(&envelope, &"file".into(), file),
+            None => Ok(true),
+        })
+        .and_then(|_| worker.post_message(&envelope));
+    if let Err(error) = sent {
+        died(&format!("a message cannot be sent to the worker: {error:?}"));
+    }
+}
+
+/// The running worker, started when it is first needed.
+fn worker() -> Result<Worker, JsValue> {
+    if let Some(worker) = CLIENT.with_borrow(|client| client.worker.clone()) {
+        return Ok(worker);
+    }
+    let worker = Worker::new("worker.js")?;
+    let receive = Closure::<dyn FnMut(MessageEvent)>::new(|event: MessageEvent| receive(event.data()));
+    worker.set_onmessage(Some(receive.as_ref().unchecked_ref()));
+    receive.forget();
+    let fail = Closure::<dyn FnMut(ErrorEvent)>::new(|event: ErrorEvent| died(&event.message()));
+    worker.set_onerror(Some(fail.as_ref().unchecked_ref()));
+    fail.forget();
+    CLIENT.with_borrow_mut(|client| client.worker = Some(worker.clone()));
+    Ok(worker)
+}
+
+/// Starts the worker ahead of the first file, so that opening does not wait for it.
+pub(crate) fn warm_up() {
+    if let Err(error) = worker() {
+        died(&format!("the worker cannot be started: {error:?}"));
+    }
+}
+
+fn receive(data: JsValue) {
+    let message = match serde_wasm_bindgen::from_value::<FromWorker>(data) {
+        Ok(message) => message,
+        Err(error) => return died(&format!("a message from the worker cannot be understood: {error}")),
+    };
+    let (id, result) = match message {
+        FromWorker::Ready { .. } => return,
+        FromWorker::Crashed { message } => return died(&message),
+        FromWorker::Progress { id, progress } => return tell(id, progress),
+        FromWorker::Reply { id, reply } => (id, Ok(reply)),
+        FromWorker::Failed { id, failure } => (id, Err(CallError::Failed(failure.message))),
+        FromWorker::Cancelled { id } => (id, Err(CallError::Cancelled)),
+    };
+    // The handler may call again: the client must not be borrowed while it runs.
+    let pending = CLIENT.with_borrow_mut(|client| client.pending.remove(&id));
+    if let Some(pending) = pending {
+        (pending.answer)(result);
+    }
+}
+
+fn tell(id: RequestId, progress: Progress) {
+    CLIENT.with_borrow(|client| {
+        if let Some(handler) = client.pending.get(&id).and_then(|pending| pending.progress.as_ref()) {
+            handler(progress);
+        }
+    });
+}
+
+/// Ends the worker, fails all that waits for it and tells the page. A worker that panicked is never called again: its
+/// memory cannot be trusted. The next request starts another.
+fn died(message: &str) {
+    let (worker, pending) =
+        CLIENT.with_borrow_mut(|client| (client.worker.take(), std::mem::take(&mut client.pending)));
+    if worker.is_none() && pending.is_empty() {
+        return;
+    }
+    if let Some(worker) = worker {
+        worker.terminate();
+    }
+    for pending in pending.into_values() {
+        (pending.answer)(Err(CallError::Crashed));
+    }
+    CLIENT.with_borrow(|client| {
+        if let Some(handler) = &client.on_crash {
+            handler(message.into());
+        }
+    });
+}

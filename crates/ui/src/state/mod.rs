@@ -1,0 +1,5 @@
+//! What the views show, worked out without a browser, so that it is tested without one.
+
+pub(crate) mod grid;
+pub(crate) mod hexview;
+pub(crate) mod route;

@@ -1,0 +1,107 @@
+//! Stacks, each frame with how it was found.
+
+use dumplens_report::{
+    model::{Frame, Stack, Trust},
+    protocol::{Reply, Request, ThreadStack},
+    text::{location, trust_label},
+};
+use leptos::prelude::*;
+
+use crate::{
+    app::{App, memory_link},
+    client::{self, CallError},
+    state::route::Route,
+    views::safe,
+};
+
+/// The stack of the crash, or of one thread.
+#[component]
+pub(crate) fn StackView(thread: Option<u64>) -> impl IntoView {
+    let app = expect_context::<App>();
+    let stack = RwSignal::new(None::<Result<ThreadStack, String>>);
+    let crashed = app.summary.with_untracked(|summary| summary.as_ref().and_then(|summary| summary.crashing_thread));
+    match thread {
+        Some(thread) => {
+            client::call(Request::Stack { thread }, move |result| match result {
+                Ok(Reply::Stack(found)) => stack.set(Some(Ok(found))),
+                Err(CallError::Failed(message)) => stack.set(Some(Err(message))),
+                _ => {}
+            });
+        }
+        None => stack.set(app.summary.with_untracked(|summary| {
+            let summary = summary.as_ref()?;
+            let stack = summary
+                .stack
+                .clone()
+                .ok_or_else(|| "The dump holds no registers of the crash: no stack can be shown.".to_string());
+            Some(stack.map(|stack| ThreadStack { context: summary.context.clone(), stack }))
+        })),
+    }
+    app.load(app.threads, Request::Threads, |reply| match reply {
+        Reply::Threads(threads) => Some(threads),
+        _ => None,
+    });
+    let choose = move |event| {
+        let value = event_target_value(&event);
+        app.go(Route::Stack(value.parse().ok()));
+    };
+    view! {
+        <section data-testid="stack">
+            <div class="tools">
+                <label>"Thread "
+                    <select on:change=choose data-testid="stack-thread">
+                        <option value="" selected=thread.is_none()>"of the crash"{crashed.map(|id| format!(" ({id})"))}</option>
+                        {move || app.threads.get().unwrap_or_default().into_iter().map(|row| {
+                            let name = row.name.map(|name| format!(" {}", safe(&name))).unwrap_or_default();
+                            view! { <option value=row.id.to_string() selected=thread == Some(row.id)>{row.id}{name}</option> }
+                        }).collect_view()}
+                    </select>
+                </label>
+            </div>
+            {move || stack.get().map(|stack| match stack {
+                Ok(found) => view! {
+                    <Frames stack=found.stack/>
+                    {found.context.map(|context| view! { <super::registers::Grid context/> })}
+                }.into_any(),
+                Err(message) => view! { <p class="panel warn" role="alert">{safe(&message)}</p> }.into_any(),
+            })}
+        </section>
+    }
+}
+
+/// The frames of a stack, why it ends, and what to be wary of.
+#[component]
+pub(crate) fn Frames(stack: Stack) -> impl IntoView {
+    let rows = stack.frames.iter().enumerate().map(|(index, frame)| row(index, frame)).collect_view();
+    view! {
+        <p class="dim">"From the " {safe(&stack.context)} "."</p>
+        <div class="scroll">
+            <table class="frames" data-testid="frames">
+                <thead><tr><th>"#"</th><th>"Address"</th><th>"Found by"</th><th>"Location"</th></tr></thead>
+                <tbody>{rows}</tbody>
+            </table>
+        </div>
+        <p class="dim">{safe(&stack.stop)}</p>
+        {stack.warnings.iter().map(|warning| view! { <p class="warning">"Warning: " {safe(warning)} "."</p> }).collect_view()}
+    }
+}
+
+fn row(index: usize, frame: &Frame) -> impl IntoView + use<> {
+    let class = match frame.trust {
+        Trust::Context | Trust::Inline => "badge high",
+        Trust::Unwind | Trust::FramePointer => "badge medium",
+        Trust::Scan => "badge low",
+    };
+    let source = match (&frame.file, frame.line) {
+        (Some(file), Some(line)) => Some(format!(" {}:{line}", safe(file))),
+        _ => None,
+    };
+    view! {
+        <tr>
+            <td class="mono dim">{format!("{index:02x}")}</td>
+            <td class="mono"><a href=memory_link(frame.address)>{format!("{:016x}", frame.address.0)}</a></td>
+            <td><span class=class title=frame.trust.description()>{trust_label(frame.trust)}</span></td>
+            <td class="mono">{safe(&location(frame))}{source}{frame.note.clone().map(|note| view! { <span class="dim prose">" "{note}</span> })}</td>
+        </tr>
+    }
+}
