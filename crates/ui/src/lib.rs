@@ -1,6 +1,6 @@
 //! The Dumplens page: what a visitor sees. It knows the report's types and the messages to the worker, and nothing of how
 //! dumps are read.
-#![allow(missing_docs, reason = "components are documented by their module")]
+#![allow(missing_docs, unreachable_pub, reason = "what the component macro generates is public and undocumented")]
 
 mod app;
 mod client;

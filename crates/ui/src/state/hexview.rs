@@ -16,7 +16,7 @@ const KEPT: usize = 128;
 /// First address of the window that shows `address` in its middle.
 pub(crate) fn window_start(address: Hex) -> Hex {
     let aligned = address.0 & !(ROW - 1);
-    let last = (u64::MAX & !(ROW - 1)).saturating_sub((ROWS - 1) * ROW);
+    let last = (!(ROW - 1)).saturating_sub((ROWS - 1) * ROW);
     Hex(aligned.saturating_sub(ROWS / 2 * ROW).min(last))
 }
 
