@@ -294,13 +294,10 @@ fn kernel_cause(facts: &Facts) -> Option<String> {
         AccessKind::Execute => "by executing code in",
         AccessKind::Unknown => return exception_cause(facts),
     };
-    let address = match access?.address {
-        Some(address) if address < 0x1000 => alloc::format!("memory at {address:#x} (a null pointer)"),
-        Some(address) => alloc::format!("memory at {address:#x}"),
-        None => "memory at an invalid address".to_owned(),
-    };
+    let Some(address) = access?.address else { return Some(alloc::format!("{verb} an invalid address")) };
+    let null = if address < 0x1000 { " (a null pointer)" } else { "" };
     let when = if raised { " that was not available at raised IRQL" } else { " that it may not access" };
-    Some(alloc::format!("{verb} {address}{when}"))
+    Some(alloc::format!("{verb} memory at {address:#x}{null}{when}"))
 }
 
 fn exception_cause(facts: &Facts) -> Option<String> {

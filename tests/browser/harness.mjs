@@ -1,0 +1,117 @@
+// What every browser test needs: the built site on a local server under a sub-path, a headless Chromium, and a page that
+// fails the test if it talks to another origin, breaks its own content security policy or reports an error.
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { readFile, mkdir } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const dist = process.env.DUMPLENS_DIST ?? path.join(here, "../../dist");
+export const data = process.env.DUMPLENS_DATA;
+export const samples = path.join(here, "../../public/samples");
+
+const TYPES = { html: "text/html", js: "text/javascript", css: "text/css", wasm: "application/wasm", svg: "image/svg+xml", json: "application/json" };
+
+/** Serves the site below a path of several segments: every URL in it must be relative for that to work. */
+export async function serve(prefix = "/some/sub/path/") {
+  const server = createServer(async (request, response) => {
+    const url = new URL(request.url, "http://localhost");
+    const name = url.pathname.startsWith(prefix) ? url.pathname.slice(prefix.length) || "index.html" : null;
+    try {
+      if (name === null || name.includes("..")) throw new Error("not served");
+      const body = await readFile(path.join(dist, name));
+      response.writeHead(200, { "content-type": TYPES[name.split(".").pop()] ?? "application/octet-stream" });
+      response.end(body);
+    } catch {
+      response.writeHead(404).end("not found");
+    }
+  });
+  await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
+  const url = `http://127.0.0.1:${server.address().port}${prefix}`;
+  return { url, close: () => new Promise((done) => server.close(done)) };
+}
+
+export async function launch() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  });
+}
+
+/** A page, and a list of everything that it must not do. */
+export async function open(browser, url, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  const page = await context.newPage();
+  const faults = [];
+  const origin = new URL(url).origin;
+  page.on("request", (request) => {
+    const target = request.url();
+    if (!target.startsWith(origin) && !target.startsWith("blob:") && !target.startsWith("data:")) faults.push(`foreign request: ${target}`);
+  });
+  page.on("console", (message) => {
+    if (message.type() === "error" && !options.expectErrors) faults.push(`console: ${message.text()}`);
+  });
+  page.on("pageerror", (error) => faults.push(`page error: ${error.message}`));
+  await page.addInitScript(() => {
+    document.addEventListener("securitypolicyviolation", (event) => console.error(`CSP violation: ${event.violatedDirective} ${event.blockedURI}`));
+  });
+  await page.goto(url);
+  await page.getByTestId("landing").waitFor();
+  return { page, context, faults };
+}
+
+/** Runs a test on a fresh page; keeps a screenshot if it fails. */
+export async function withPage(browser, url, name, body, options) {
+  const { page, context, faults } = await open(browser, url, options);
+  try {
+    await body(page);
+    assert.deepEqual(faults, [], "the page did something that it must not do");
+  } catch (error) {
+    const folder = path.join(here, "../../target/screenshots");
+    await mkdir(folder, { recursive: true });
+    await page.screenshot({ path: path.join(folder, `${name}.png`) }).catch(() => {});
+    throw error;
+  } finally {
+    await context.close();
+  }
+}
+
+/** Picks a file as the file dialog would. */
+export async function pick(page, file) {
+  await page.getByTestId("file-input").setInputFiles(file);
+}
+
+/** Drops a file on the page with a real drop event. */
+export async function drop(page, file) {
+  await page.evaluate(() => {
+    const input = document.createElement("input");
+    input.type = "file";
+    input.id = "dropped";
+    input.hidden = true;
+    document.body.append(input);
+  });
+  await page.locator("#dropped").setInputFiles(file);
+  await page.evaluate(() => {
+    const input = document.getElementById("dropped");
+    const transfer = new DataTransfer();
+    transfer.items.add(input.files[0]);
+    input.remove();
+    for (const type of ["dragover", "drop"]) {
+      window.dispatchEvent(new DragEvent(type, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+    }
+  });
+}
+
+/** A file of the data set, or null with a message when there is none. */
+export function real(test, name) {
+  if (!data) {
+    test.skip("skipped: DUMPLENS_DATA not set");
+    return null;
+  }
+  const file = path.join(data, name);
+  assert.ok(existsSync(file), `${file} is missing`);
+  return file;
+}
