@@ -42,6 +42,8 @@ pub struct FrameFact {
     pub location: String,
     /// How it was found.
     pub trust: Trust,
+    /// Whether its address is known to follow a call instruction.
+    pub after_call: bool,
 }
 
 /// The exception behind the crash.
@@ -211,6 +213,16 @@ fn blame(facts: &Facts, class: Class) -> Option<Blame> {
             let confidence = if class == Some(Owner::Plain) { Confidence::High } else { Confidence::Medium };
             return accuse(frame, confidence, "the failing instruction is in it".to_owned());
         }
+    }
+    // A call to where no code is leaves its return address on top of the stack.
+    if let [lost, caller, ..] = facts.frames.as_slice()
+        && lost.module.is_none()
+        && caller.after_call
+        && caller.module.as_deref().is_some_and(|module| owner(module, kernel) == Owner::Plain)
+    {
+        let reason =
+            "it called an address where no code is: the return address on top of the stack is in it".to_owned();
+        return accuse(caller, Confidence::Medium, reason);
     }
     // The best owner wins; of two alike, the one nearer to the crash.
     let ranked = facts.frames.iter().filter_map(|frame| Some((owner(frame.module.as_deref()?, kernel), frame)));

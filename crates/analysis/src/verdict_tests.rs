@@ -11,6 +11,7 @@ fn frame(module: &str, trust: Trust) -> FrameFact {
         function: None,
         location: alloc::format!("{module}+0x10"),
         trust,
+        after_call: false,
     }
 }
 
@@ -111,10 +112,12 @@ fn a_crash_that_somebody_asked_for_has_no_culprit() {
 #[test]
 fn a_call_through_a_null_pointer_is_said_in_these_words() {
     let access = Access { kind: AccessKind::Execute, address: Some(0), instruction: Some(0) };
-    let frames = vec![frame("ntdll", Trust::Context), frame("lantern", Trust::Scan)];
-    let verdict = verdict(&user(0xc000_0005, Some(access), frames));
+    let nowhere = FrameFact { module: None, image: None, ..frame("", Trust::Context) };
+    let caller = FrameFact { after_call: true, ..frame("lantern", Trust::Scan) };
+    let verdict = verdict(&user(0xc000_0005, Some(access), vec![nowhere, caller, frame("other", Trust::Unwind)]));
     assert!(verdict.title.starts_with("lantern.exe called a function through a null pointer."), "{}", verdict.title);
     assert_eq!(verdict.bucket.as_deref(), Some("NULL_POINTER_EXECUTE_c0000005_lantern.sys!Unknown"));
+    assert_eq!(verdict.blamed.unwrap().confidence, Confidence::Medium);
 }
 
 #[test]

@@ -16,6 +16,9 @@ use dumplens_unwind::{self as unwind, Bounds, CallSite, FramePointers, Stop};
 
 use crate::modules::ModuleMap;
 
+/// Note on a scanned frame whose address is known to follow a call.
+pub(crate) const FOLLOWS_CALL: &str = "follows a call instruction";
+
 /// What a walk needs beside the registers.
 pub(crate) struct StackWorld<'a> {
     pub(crate) memory: &'a dyn Memory,
@@ -77,7 +80,7 @@ impl StackWorld<'_> {
             (_, None, Some(_)) => Some("in an image that had been unloaded"),
             (_, None, None) if frame.ip.0 < 0x1_0000 => Some("near address 0: no code can be there"),
             (_, None, None) => Some("in no known image"),
-            (Trust::Scan, ..) if frame.call == CallSite::Call => Some("follows a call instruction"),
+            (Trust::Scan, ..) if frame.call == CallSite::Call => Some(FOLLOWS_CALL),
             _ => None,
         };
         model::Frame {

@@ -110,6 +110,7 @@ fn address_fact(world: &World, address: Va) -> Option<FrameFact> {
         function: None,
         location: world.modules.location(address)?,
         trust: analysis::Trust::Context,
+        after_call: false,
     })
 }
 
@@ -127,6 +128,7 @@ fn frame_fact(world: &World, frame: &model::Frame) -> FrameFact {
             Trust::FramePointer => analysis::Trust::FramePointer,
             Trust::Scan => analysis::Trust::Scan,
         },
+        after_call: frame.note.as_deref() == Some(crate::stacks::FOLLOWS_CALL),
     }
 }
 

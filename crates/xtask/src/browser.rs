@@ -6,7 +6,8 @@ use crate::{Result, root, run};
 
 /// Runs the browser tests against a built site.
 pub(crate) fn test(dist: &std::path::Path) -> Result {
-    let node = run::find("node").ok_or("Node.js is not installed; the browser tests need version 20 or later (nodejs.org)")?;
+    let node =
+        run::find("node").ok_or("Node.js is not installed; the browser tests need version 20 or later (nodejs.org)")?;
     let npm = run::find("npm").ok_or("npm is not installed; it comes with Node.js")?;
     let folder = root().join("tests/browser");
     if !folder.join("node_modules/playwright-core").is_dir() {

@@ -24,7 +24,14 @@ pub(crate) fn test(with_browser: bool) -> Result {
     run::cargo(&["fmt", "--all", "--check"])?;
     say("Clippy, a few minutes the first time");
     let wasm_only = ["--exclude", "dumplens-ui", "--exclude", "dumplens-worker"];
-    run::cargo(&[&["clippy", "--locked", "--quiet", "--workspace", "--all-targets"], &wasm_only[..], &["--", "-D", "warnings"]].concat())?;
+    run::cargo(
+        &[
+            &["clippy", "--locked", "--quiet", "--workspace", "--all-targets"],
+            &wasm_only[..],
+            &["--", "-D", "warnings"],
+        ]
+        .concat(),
+    )?;
     run::ensure_target(WASM_TARGET)?;
     let wasm = ["clippy", "--locked", "--quiet", "--target", WASM_TARGET, "-p", "dumplens-ui", "-p", "dumplens-worker"];
     run::cargo(&[&wasm[..], &["--", "-D", "warnings"]].concat())?;

@@ -39,7 +39,9 @@ pub(crate) fn tidy() -> Result {
             }
         }
     }
-    let files = run::output(Command::new("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]).current_dir(root()))?;
+    let files = run::output(
+        Command::new("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]).current_dir(root()),
+    )?;
     for name in files.lines() {
         // Binary files are none of this check's business.
         if let Ok(text) = fs::read_to_string(root().join(name)) {
@@ -57,8 +59,10 @@ pub(crate) fn tidy() -> Result {
 
 fn arrows(wrong: &mut Vec<String>) -> Result {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let text = run::output(Command::new(cargo).args(["metadata", "--format-version=1", "--no-deps"]).current_dir(root()))?;
-    let metadata: serde_json::Value = serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))?;
+    let text =
+        run::output(Command::new(cargo).args(["metadata", "--format-version=1", "--no-deps"]).current_dir(root()))?;
+    let metadata: serde_json::Value =
+        serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))?;
     for package in metadata["packages"].as_array().into_iter().flatten() {
         let Some(name) = package["name"].as_str().and_then(|name| name.strip_prefix("dumplens-")) else { continue };
         let Some((_, allowed)) = ARROWS.iter().find(|(known, _)| *known == name) else {
@@ -66,7 +70,9 @@ fn arrows(wrong: &mut Vec<String>) -> Result {
             continue;
         };
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
-            let Some(target) = dependency["name"].as_str().and_then(|name| name.strip_prefix("dumplens-")) else { continue };
+            let Some(target) = dependency["name"].as_str().and_then(|name| name.strip_prefix("dumplens-")) else {
+                continue;
+            };
             // Tests may build on the writers, and on crates they compare with.
             let in_tests = dependency["kind"].as_str() == Some("dev");
             if !in_tests && !allowed.contains(&target) {
@@ -93,7 +99,8 @@ fn file(name: &str, text: &str, wrong: &mut Vec<String>) {
 
 /// Trunk's page and ours must be made of the same files.
 fn page(wrong: &mut Vec<String>) -> Result {
-    let read = |name: &str| fs::read_to_string(root().join(name)).map_err(|error| format!("cannot read {name}: {error}"));
+    let read =
+        |name: &str| fs::read_to_string(root().join(name)).map_err(|error| format!("cannot read {name}: {error}"));
     let (page, trunk, boot) = (read("www/index.html")?, read("Trunk.toml")?, read("www/boot.js")?);
     for name in STATIC_FILES {
         if !page.contains(&format!("href=\"{name}\"")) {

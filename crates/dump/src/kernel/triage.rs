@@ -124,6 +124,12 @@ impl Triage {
     /// A dump whose end mark is missing was not written to its end, or was cut off later.
     fn check_end(&self, notes: &mut Vec<Note>) {
         let offset = u64::from(self.header.valid_offset);
+        if u64::from(self.header.size_of_dump) != offset.saturating_add(4) {
+            notes.push(Note::damaged(alloc::format!(
+                "the small dump says that it is {} bytes long but that its end mark is at offset {offset:#x}",
+                self.header.size_of_dump
+            )));
+        }
         let read = || Bytes::new(&read_record(&self.source, offset, 4, 4, "end mark")?, offset).u32("end mark");
         match read() {
             Ok(END_MARK) => {}

@@ -21,7 +21,7 @@ pub(crate) fn RegistersView() -> impl IntoView {
 #[component]
 pub(crate) fn Grid(context: Context) -> impl IntoView {
     let cells = context.registers.0.into_iter().map(|(name, value)| view! {
-        <div class="register"><span class="dim">{safe(&name)}</span> <a class="mono" href=memory_link(value)>{format!("{:016x}", value.0)}</a></div>
+        <div class="register"><span class="dim">{safe(&name)}</span>" "<a class="mono" href=memory_link(value)>{format!("{:016x}", value.0)}</a></div>
     });
     view! {
         <p class="dim">"Registers from the " {safe(&context.source)} "."</p>

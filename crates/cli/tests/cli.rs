@@ -1,0 +1,179 @@
+//! The command as a user runs it: output, exit codes, and JSON that keeps its schema.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use dumplens_testkit::{damage, story};
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn sample(name: &str) -> PathBuf {
+    root().join("public/samples").join(name)
+}
+
+fn dumplens(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_dumplens")).args(args).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A file in a folder of this test's own.
+fn scratch(name: &str, bytes: &[u8]) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    fs::create_dir_all(&folder).unwrap();
+    let path = folder.join(name);
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// Every file of the data set that can be opened. Empty, with a message, if there is no data set.
+fn real_dumps() -> Vec<PathBuf> {
+    let Some(data) = std::env::var_os("DUMPLENS_DATA") else {
+        println!("skipped: DUMPLENS_DATA not set");
+        return Vec::new();
+    };
+    let folders = ["kernel", "kernel/many", "user", "malformed"].map(|folder| Path::new(&data).join(folder));
+    let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
+    let dumps: Vec<_> =
+        files.filter(|path| path.extension().is_some_and(|end| end == "dmp" || end == "mdmp")).collect();
+    assert!(dumps.len() >= 45, "the data set is incomplete");
+    dumps
+}
+
+fn snapshot(name: &str, text: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots").join(name);
+    if std::env::var_os("DUMPLENS_BLESS").is_some() {
+        fs::write(&path, text).unwrap();
+    }
+    let stored = fs::read_to_string(&path).unwrap_or_default();
+    assert!(stored == text, "{name} changed; if that is meant, run the test with DUMPLENS_BLESS=1. It is now:\n{text}");
+}
+
+#[test]
+fn the_samples_read_as_they_always_did() {
+    for name in ["driver-irql", "null-call"] {
+        let path = sample(&format!("{name}.dmp"));
+        let path = path.to_str().unwrap();
+        let output = dumplens(&["analyze", path]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        snapshot(&format!("{name}.txt"), &stdout(&output));
+        for list in ["modules", "threads", "processes", "streams"] {
+            let output = dumplens(&[list, path]);
+            assert_eq!(output.status.code(), Some(0), "{list}: {}", stderr(&output));
+            snapshot(&format!("{name}-{list}.txt"), &stdout(&output));
+        }
+    }
+}
+
+#[test]
+fn the_report_keeps_its_schema() {
+    let schema: Value =
+        serde_json::from_str(&fs::read_to_string(root().join("docs/report.schema.json")).unwrap()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let mut files = vec![sample("driver-irql.dmp"), sample("null-call.dmp")];
+    files.extend(real_dumps());
+    let mut documents = 0;
+    for path in files {
+        let output = dumplens(&["analyze", "--json", path.to_str().unwrap()]);
+        if output.status.code() == Some(2) {
+            assert!(output.stdout.is_empty(), "{}", path.display());
+            continue;
+        }
+        let text = stdout(&output);
+        assert_eq!(text.lines().count(), 1, "one document, one line: {}", path.display());
+        let document: Value = serde_json::from_str(&text).unwrap();
+        let errors: Vec<_> = validator.iter_errors(&document).map(|error| error.to_string()).take(3).collect();
+        assert!(errors.is_empty(), "{}: {errors:?}", path.display());
+        documents += 1;
+    }
+    assert!(documents >= 2);
+    // The schema is not so loose that it takes anything.
+    assert!(!validator.is_valid(&serde_json::json!({ "schema": "dumplens.report.v1" })));
+}
+
+#[test]
+fn several_files_give_several_documents_and_the_worst_exit_code() {
+    let broken = scratch("not-a-dump.txt", b"Dear support team\n");
+    let (good, broken) = (sample("null-call.dmp"), broken.to_str().unwrap().to_string());
+    let output = dumplens(&["analyze", "--json", good.to_str().unwrap(), &broken, good.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(stdout(&output).lines().count(), 2);
+    assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
+    assert!(stderr(&output).contains("text file"));
+}
+
+#[test]
+fn what_cannot_be_opened_is_told_in_one_line() {
+    for (name, bytes, word) in [
+        ("empty.dmp", &b""[..], "empty"),
+        ("zeros.dmp", &[0; 9000][..], "zeros"),
+        ("archive.dmp", b"PK\x03\x04........", "zip"),
+        ("short.dmp", b"PAGEDU64", "dump header"),
+        ("shorter.dmp", b"MDMP", "minidump header"),
+    ] {
+        let path = scratch(name, bytes);
+        let output = dumplens(&["analyze", path.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(2), "{name}");
+        assert!(stderr(&output).contains(word) && stderr(&output).lines().count() == 1, "{name}: {}", stderr(&output));
+    }
+    let output = dumplens(&["analyze", "/no/such/file.dmp"]);
+    assert_eq!((output.status.code(), stderr(&output).lines().count()), (Some(2), 1));
+    let output = dumplens(&["analyze", env!("CARGO_MANIFEST_DIR")]);
+    assert_eq!((output.status.code(), stderr(&output).lines().count()), (Some(2), 1));
+}
+
+#[test]
+fn memory_is_dumped_and_absent_bytes_are_said() {
+    let path = sample("driver-irql.dmp");
+    let path = path.to_str().unwrap();
+    let output = dumplens(&["read", path, "fffff801`3a604a1c", "0x10"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).starts_with("fffff8013a604a1c  48 8b 40 10"), "{}", stdout(&output));
+    let output = dumplens(&["read", path, "0xfffff8013a604a3c", "64"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).contains("??") && stdout(&output).contains("not in the dump"));
+    assert_eq!(dumplens(&["read", path, "zz", "1"]).status.code(), Some(2));
+}
+
+#[test]
+fn damaged_files_end_in_exit_code_1_or_2() {
+    let mut count = 0;
+    for (name, bytes) in [("driver", story::driver_at_raised_irql()), ("program", story::application_null_call())] {
+        for (len, cut) in damage::truncations(&bytes, 24).filter(|(len, _)| *len + 8 <= bytes.len()) {
+            let path = scratch(&format!("{name}-{len}.dmp"), &cut);
+            let code = dumplens(&["analyze", path.to_str().unwrap()]).status.code();
+            assert!(matches!(code, Some(1 | 2)), "{name} cut off at {len}: {code:?}");
+            count += 1;
+        }
+    }
+    for (name, bytes) in damage::hostile() {
+        let path = scratch(&format!("{}.dmp", name.replace(' ', "-")), &bytes);
+        let output = dumplens(&["analyze", "--json", path.to_str().unwrap()]);
+        assert!(matches!(output.status.code(), Some(1 | 2)), "{name}: {output:?}");
+        count += 1;
+    }
+    assert!(count > 60);
+}
+
+#[test]
+fn no_real_dump_ends_in_anything_but_an_answer() {
+    for path in real_dumps() {
+        for command in ["analyze", "modules", "threads", "processes", "streams"] {
+            let code = dumplens(&[command, path.to_str().unwrap()]).status.code();
+            assert!(matches!(code, Some(0..=2)), "{command} {}: {code:?}", path.display());
+        }
+    }
+}
