@@ -14,6 +14,7 @@
 
 extern crate alloc;
 
+mod captured;
 mod context;
 mod exception;
 mod identity;
@@ -25,6 +26,7 @@ mod open;
 mod sniff;
 mod time;
 
+pub use captured::{CapturedMemory, Extent};
 pub use context::{Context, Register, RegisterGroup};
 pub use exception::ExceptionRecord;
 pub use identity::{DebugId, Guid};

@@ -17,7 +17,7 @@ fn exhaust(bytes: Vec<u8>) {
     match open(Rc::new(bytes)) {
         Ok(Dump::Minidump(dump)) => exhaust_minidump(&dump),
         Ok(Dump::Kernel(dump)) => {
-            dump.header().check();
+            let _ = dump.header().check();
             dump.context(&mut notes);
             dump.exception(&mut notes);
             if let Some(triage) = dump.triage(&mut notes) {
@@ -28,7 +28,7 @@ fn exhaust(bytes: Vec<u8>) {
                     let _ = triage.bytes(part);
                 }
                 let blobs = triage.blobs(&mut notes);
-                triage.smbios(&blobs);
+                let _ = triage.smbios(&blobs);
                 walk(&triage.memory(&mut notes));
             }
         }
@@ -131,7 +131,7 @@ proptest! {
         let machine = dumplens_base::Machine::from_image_file_machine(number);
         for machine in [machine, dumplens_base::Machine::X86, dumplens_base::Machine::X64, dumplens_base::Machine::Arm64] {
             if let Ok(context) = Context::parse(machine, &bytes, 0) {
-                context.registers();
+                let _ = context.registers();
             }
             let _ = Context::from_trap_frame(machine, &bytes, 0);
         }

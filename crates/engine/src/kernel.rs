@@ -5,8 +5,8 @@ use alloc::{boxed::Box, rc::Rc, string::String, string::ToString, vec::Vec};
 use dumplens_analysis::{ContextSource, Mode, System, base_code, bug_check_access, context_source, exception_info};
 use dumplens_base::{Fault, Machine, Memory, MemoryExt, Note, ReadOutcome, Region, Searched, Va, ascii_until_nul};
 use dumplens_dump::{
-    Context, ExceptionRecord, FileTime,
-    kernel::{Block, DumpKind, FileRange, KernelDump, Smbios, Triage, TriageMemory},
+    CapturedMemory, Context, ExceptionRecord, Extent, FileTime,
+    kernel::{DumpKind, FileRange, KernelDump, Smbios, Triage},
 };
 use dumplens_report::{
     Hex,
@@ -47,7 +47,7 @@ impl Memory for NoMemory {
 
 /// What a small dump adds to the header.
 struct Small {
-    memory: TriageMemory,
+    memory: CapturedMemory,
     data: Option<DebuggerData>,
     prcb: Option<Prcb>,
     thread: Option<Thread>,
@@ -127,7 +127,7 @@ fn overlay_objects(
     triage: &Triage,
     data: &DebuggerData,
     layout: &KernelLayout,
-    memory: &mut TriageMemory,
+    memory: &mut CapturedMemory,
     notes: &mut Vec<Note>,
 ) -> (Option<Prcb>, Option<Thread>, Option<Process>) {
     // Objects are read through a scratch address first: their own is not known yet.
@@ -146,7 +146,7 @@ fn overlay_objects(
         let mut thread = read_thread(&copy, SCRATCH, layout);
         thread.address = thread_at.unwrap_or_default();
         if let Some(address) = thread_at {
-            memory.overlay(Block { address, size: part.size, offset: part.offset, kind: "thread object" });
+            memory.overlay(Extent { address, size: part.size, offset: part.offset, kind: "thread object" });
         }
         thread
     });
@@ -156,7 +156,7 @@ fn overlay_objects(
         let owner = thread.as_ref().filter(|thread| thread.process_id.is_some() && thread.process_id == process.id);
         if let Some(address) = owner.and_then(|thread| thread.process) {
             process.address = address;
-            memory.overlay(Block { address, size: part.size, offset: part.offset, kind: "process object" });
+            memory.overlay(Extent { address, size: part.size, offset: part.offset, kind: "process object" });
         }
         process
     });

@@ -197,15 +197,15 @@ fn threads(
             object: None,
             teb: nonzero(thread.teb.0),
             start_address: info.and_then(|info| nonzero(info.start_address.0)),
-            stack_limit: nonzero(thread.stack.start.0),
-            stack_base: nonzero(thread.stack.start.0).map(|_| Hex(thread.stack.end().0)),
+            stack_limit: nonzero(thread.stack.address.0),
+            stack_base: nonzero(thread.stack.address.0).map(|_| Hex(thread.stack.end().0)),
             instruction_pointer: ip.map(|ip| Hex(ip.0)),
             location: ip.and_then(|ip| modules.location(ip)),
             create_time: info.map(|info| info.create_time).and_then(system_time),
             frames: Vec::new(),
         };
         // The captured bytes start at the stack pointer: they bound the walk from above. Below them nothing is known.
-        let bounds = (thread.stack.size > 0).then(|| Bounds { limit: thread.stack.start, base: thread.stack.end() });
+        let bounds = (thread.stack.size > 0).then(|| Bounds { limit: thread.stack.address, base: thread.stack.end() });
         let context =
             if crashed && crash.context.is_some() { ThreadContext::Crash } else { ThreadContext::Stored(index) };
         ThreadEntry { row, bounds, context }

@@ -70,12 +70,12 @@ fn streams_of_crashpad_and_breakpad_are_shown_field_by_field() {
     for (name, ..) in DUMPS {
         let mut session = open(real(&format!("user/{name}")).unwrap()).unwrap();
         let Ok(Reply::Streams(streams)) = ask(&mut session, Request::Streams) else { panic!() };
-        for index in 0..streams.len() {
+        for (index, stream) in streams.iter().enumerate() {
             let Ok(Reply::StreamDetails(details)) = ask(&mut session, Request::StreamDetails { index: index as u32 })
             else {
                 panic!()
             };
-            assert!(details.notes.is_empty(), "{name}, {}: {:?}", streams[index].name, details.notes);
+            assert!(details.notes.is_empty(), "{name}, {}: {:?}", stream.name, details.notes);
         }
     }
 }

@@ -4,7 +4,6 @@
 
 mod blobs;
 mod header;
-mod memory;
 mod smbios;
 mod triage;
 
@@ -15,7 +14,6 @@ use dumplens_base::{Bytes, Machine, Note, ReadError, Source, read_record};
 
 pub use blobs::SecondaryBlob;
 pub use header::{Attributes, KernelHeader, PhysicalRun};
-pub use memory::{Block, TriageMemory};
 pub use smbios::{MemoryDevice, Smbios};
 pub use triage::{FileRange, Triage, TriageHeader};
 

@@ -3,15 +3,14 @@
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
-use dumplens_base::{Bytes, Note, ReadError, Source, Va, read_record, utf16_until_nul, utf16le};
+use dumplens_base::{Bytes, Note, ReadError, Searched, Source, Va, read_record, utf16_until_nul, utf16le};
 
 use super::{
     KernelHeader,
     blobs::{self, SecondaryBlob},
-    memory::{Block, TriageMemory},
     smbios::{self, Smbios},
 };
-use crate::{Module, UnloadedModule, limits};
+use crate::{CapturedMemory, Extent, Module, UnloadedModule, limits};
 
 /// The parts of a small kernel dump.
 pub struct Triage {
@@ -233,9 +232,9 @@ impl Triage {
 
     /// The raw stack: its addresses and where its bytes stand.
     #[must_use]
-    pub fn call_stack(&self) -> Option<Block> {
+    pub fn call_stack(&self) -> Option<Extent> {
         let h = &self.header;
-        (h.call_stack_offset != 0 && h.size_of_call_stack != 0).then(|| Block {
+        (h.call_stack_offset != 0 && h.size_of_call_stack != 0).then(|| Extent {
             address: h.top_of_stack,
             size: u64::from(h.size_of_call_stack),
             offset: u64::from(h.call_stack_offset),
@@ -321,11 +320,11 @@ impl Triage {
     }
 
     /// The captured memory: stack, data blocks, data page and the debugger data block where it was.
-    pub fn memory(&self, notes: &mut Vec<Note>) -> TriageMemory {
+    pub fn memory(&self, notes: &mut Vec<Note>) -> CapturedMemory {
         let h = &self.header;
-        let mut blocks: Vec<Block> = self.call_stack().into_iter().collect();
+        let mut blocks: Vec<Extent> = self.call_stack().into_iter().collect();
         if h.data_page_offset != 0 && h.data_page_size != 0 {
-            blocks.push(Block {
+            blocks.push(Extent {
                 address: h.data_page_address,
                 size: u64::from(h.data_page_size),
                 offset: u64::from(h.data_page_offset),
@@ -333,7 +332,7 @@ impl Triage {
             });
         }
         if let Some(address) = self.kd_debugger_data_block.filter(|_| h.debugger_data_offset != 0) {
-            blocks.push(Block {
+            blocks.push(Extent {
                 address,
                 size: u64::from(h.debugger_data_size),
                 offset: u64::from(h.debugger_data_offset),
@@ -341,10 +340,10 @@ impl Triage {
             });
         }
         self.data_blocks(&mut blocks, notes);
-        TriageMemory::new(self.source.clone(), blocks, notes)
+        CapturedMemory::new(self.source.clone(), Searched::TriageBlocks, blocks, notes)
     }
 
-    fn data_blocks(&self, blocks: &mut Vec<Block>, notes: &mut Vec<Note>) {
+    fn data_blocks(&self, blocks: &mut Vec<Extent>, notes: &mut Vec<Note>) {
         const ENTRY: u64 = 16;
         let h = &self.header;
         let claimed = u64::from(h.data_blocks_count);
@@ -366,7 +365,7 @@ impl Triage {
         {
             // 32-bit addresses are sign-extended in the file.
             let address = Va(if self.wide { address } else { address & 0xffff_ffff });
-            blocks.push(Block { address, size: u64::from(size), offset: u64::from(at), kind: "data block" });
+            blocks.push(Extent { address, size: u64::from(size), offset: u64::from(at), kind: "data block" });
         }
     }
 

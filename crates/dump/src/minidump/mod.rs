@@ -22,7 +22,6 @@ pub use crashpad::{Annotation, BreakpadAssertion, BreakpadInfo, CrashpadInfo};
 pub use exception::Exception;
 pub use extra::{FunctionTable, MemoryInfo, SystemMemoryInfo, Token, VmCounters};
 pub use handles::Handle;
-pub use memory::{MemoryRange, MinidumpMemory};
 pub use misc::MiscInfo;
 pub use names::{StreamType, stream_name};
 pub use system::{Os, SystemInfo};

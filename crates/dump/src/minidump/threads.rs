@@ -4,8 +4,8 @@ use alloc::{collections::BTreeMap, string::String, vec::Vec};
 
 use dumplens_base::{Bytes, Note, ReadError, Va};
 
-use super::{Location, MemoryRange, Minidump, StreamType};
-use crate::{FileTime, limits};
+use super::{Location, Minidump, StreamType, memory::descriptor};
+use crate::{Extent, FileTime, limits};
 
 /// `MINIDUMP_THREAD`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Thread {
     /// Thread environment block.
     pub teb: Va,
     /// The captured stack, from the stack pointer up.
-    pub stack: MemoryRange,
+    pub stack: Extent,
     /// Where its registers stand.
     pub context: Location,
 }
@@ -70,7 +70,7 @@ impl Minidump {
             priority_class: entry.u32("priority class")?,
             priority: entry.u32("priority")?,
             teb: Va(entry.u64("TEB")?),
-            stack: MemoryRange::parse(&mut entry)?,
+            stack: descriptor(&mut entry, "thread stack")?,
             context: Location::parse(&mut entry, "thread context")?,
         })
     }

@@ -177,7 +177,7 @@ impl KernelParts {
     fn memory_details(triage: &Triage) -> Details {
         let mut notes = Vec::new();
         let memory = triage.memory(&mut notes);
-        let blocks = memory.blocks();
+        let blocks = memory.extents();
         let rows = blocks
             .iter()
             .take(MOST_ROWS)

@@ -151,7 +151,7 @@ impl MinidumpParts {
                 thread.suspend_count.to_string(),
                 thread.priority.to_string(),
                 thread.teb.to_string(),
-                thread.stack.start.to_string(),
+                thread.stack.address.to_string(),
                 hex(thread.stack.size),
                 hex(thread.context.size),
             ])
@@ -162,11 +162,11 @@ impl MinidumpParts {
 
     fn memory_table(&self, notes: &mut Vec<Note>) -> Table {
         let memory = self.dump.memory(&self.threads, notes);
-        let ranges = memory.ranges();
+        let ranges = memory.extents();
         let rows = ranges
             .iter()
             .take(MOST_ROWS)
-            .map(|range| Vec::from([range.start.to_string(), hex(range.size), hex(range.offset)]));
+            .map(|range| Vec::from([range.address.to_string(), hex(range.size), hex(range.offset)]));
         table("Captured memory", &["Address", "Size", "File offset"], rows.collect(), ranges.len() as u64)
     }
 
