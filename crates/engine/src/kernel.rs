@@ -29,6 +29,9 @@ const fn header_size(machine: Machine) -> u64 {
     if matches!(machine, Machine::X86) { 0x200 } else { 0x1000 }
 }
 
+/// What the header's exception record holds in ordinary crash dumps.
+const STATUS_BREAKPOINT: u32 = 0x8000_0003;
+
 /// Memory of a dump of which none is read.
 struct NoMemory;
 
@@ -212,7 +215,12 @@ fn crash(dump: &KernelDump, small: Option<&Small>, notes: &mut Vec<Note>) -> Cra
         ContextSource::None => {}
     }
     let context = context.or_else(|| dump.context(notes).map(|context| (context, "dump header".to_string())));
-    let exception = exception.or_else(|| from_parameters(code, parameters));
+    let exception = exception.or_else(|| from_parameters(code, parameters)).or_else(|| {
+        // Crash dumps record the break inside the bug-check routine there, which is no news; debuggers and live tools
+        // record what they stopped on.
+        let record = dump.exception(notes).filter(|record| record.code != STATUS_BREAKPOINT)?;
+        Some(exception_model(System::Windows, &record, "dump header".into()))
+    });
     Crash {
         thread: small.and_then(|small| small.thread.as_ref()).and_then(|thread| thread.id),
         context,

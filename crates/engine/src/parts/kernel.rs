@@ -3,7 +3,7 @@
 use alloc::{rc::Rc, string::String, string::ToString, vec::Vec};
 
 use dumplens_dump::{
-    Context,
+    Context, ExceptionRecord,
     kernel::{FileRange, KernelDump, KernelHeader, SecondaryBlob, Smbios, Triage},
 };
 use dumplens_report::{
@@ -26,6 +26,7 @@ enum Part {
 pub(crate) struct KernelParts {
     header: KernelHeader,
     description: &'static str,
+    exception: Option<ExceptionRecord>,
     triage: Option<Rc<Triage>>,
     smbios: Option<Smbios>,
     parts: Vec<Part>,
@@ -74,7 +75,16 @@ impl KernelParts {
             let name = alloc::format!("Appended data {}", blob.tag);
             add(Part::Blob(blob), None, &name, blob.offset, blob.size, blob.name.map(String::from));
         }
-        Self { header: header.clone(), description: dump.kind().description(), triage, smbios, parts, streams }
+        Self {
+            header: header.clone(),
+            description: dump.kind().description(),
+            // Whether it is damaged was said when the dump was gathered.
+            exception: dump.exception(&mut Vec::new()),
+            triage,
+            smbios,
+            parts,
+            streams,
+        }
     }
 
     fn header_fields(&self) -> Vec<Field> {
@@ -123,6 +133,8 @@ impl KernelParts {
             optional("WriterStatus", h.writer_status),
             h.attributes.map(|bits| explained("Attributes", hex(bits.0), bits.names().collect::<Vec<_>>().join(", "))),
             optional("BootId", h.boot_id),
+            optional("Exception.ExceptionCode", self.exception.as_ref().map(|record| hex(record.code))),
+            optional("Exception.ExceptionAddress", self.exception.as_ref().map(|record| record.address)),
         ];
         fields.extend(more.into_iter().flatten());
         fields
