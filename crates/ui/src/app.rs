@@ -164,7 +164,13 @@ pub(crate) fn Page() -> impl IntoView {
         <main>
             {move || match app.stage.get() {
                 Stage::Landing => views::landing::Landing().into_any(),
-                Stage::Opening(name) => view! { <p class="busy" role="status">"Opening " {views::safe(&name)} "…"</p> }.into_any(),
+                Stage::Opening(name) => view! {
+                    <p class="busy" role="status">
+                        "Opening " {views::safe(&name)} "… "
+                        <button on:click=move |_| client::abandon() data-testid="cancel-open">"Cancel"</button>
+                    </p>
+                }
+                .into_any(),
                 Stage::Refused(name, message) => view! {
                     <section class="panel refused" role="alert" data-testid="refused">
                         <h1>{views::safe(&name)} " cannot be opened"</h1>

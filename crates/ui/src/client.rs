@@ -6,7 +6,7 @@ use dumplens_report::protocol::{FromWorker, Progress, Reply, Request, RequestId,
 use js_sys::{Object, Reflect};
 use serde::Serialize as _;
 use wasm_bindgen::prelude::*;
-use web_sys::{ErrorEvent, File, MessageEvent, Worker};
+use web_sys::{Event, File, MessageEvent, Worker};
 
 /// Why a request was not answered.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +33,8 @@ struct Client {
     worker: Option<Worker>,
     pending: HashMap<RequestId, Pending>,
     next: RequestId,
+    /// Which worker is the living one: what an ended one still says is not heard.
+    life: u32,
     on_crash: Option<Box<dyn Fn(String)>>,
 }
 
@@ -70,9 +72,20 @@ pub(crate) fn call_long(
     id
 }
 
-/// Gives up on a request.
+/// Gives up on a request. One that was answered meanwhile is left alone.
 pub(crate) fn cancel(id: RequestId) {
-    send(&ToWorker::Cancel { id }, None);
+    if CLIENT.with_borrow(|client| client.pending.contains_key(&id)) {
+        send(&ToWorker::Cancel { id }, None);
+    }
+}
+
+/// Gives up on everything at once and starts a fresh worker. Opening a file is one step of the engine, in which no message
+/// is heard; ending the worker is the only way to interrupt it.
+pub(crate) fn abandon() {
+    for answer in end() {
+        answer(Err(CallError::Cancelled));
+    }
+    warm_up();
 }
 
 fn register(answer: OnAnswer, progress: Option<OnProgress>) -> RequestId {
@@ -110,10 +123,22 @@ fn worker() -> Result<Worker, JsValue> {
         return Ok(worker);
     }
     let worker = Worker::new("worker.js")?;
-    let receive = Closure::<dyn FnMut(MessageEvent)>::new(|event: MessageEvent| receive(event.data()));
+    let life = CLIENT.with_borrow(|client| client.life);
+    let alive = move || CLIENT.with_borrow(|client| client.life == life);
+    let receive = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+        if alive() {
+            receive(event.data());
+        }
+    });
     worker.set_onmessage(Some(receive.as_ref().unchecked_ref()));
     receive.forget();
-    let fail = Closure::<dyn FnMut(ErrorEvent)>::new(|event: ErrorEvent| died(&event.message()));
+    let fail = Closure::<dyn FnMut(Event)>::new(move |event: Event| {
+        if alive() {
+            // A script that cannot be loaded gives an event without a message.
+            let message = Reflect::get(&event, &"message".into()).ok().and_then(|message| message.as_string());
+            died(&message.unwrap_or_else(|| "its script could not be loaded".into()));
+        }
+    });
     worker.set_onerror(Some(fail.as_ref().unchecked_ref()));
     fail.forget();
     CLIENT.with_borrow_mut(|client| client.worker = Some(worker.clone()));
@@ -155,23 +180,26 @@ fn tell(id: RequestId, progress: Progress) {
     });
 }
 
-/// Ends the worker, fails all that waits for it and tells the page. A worker that panicked is never called again: its
-/// memory cannot be trusted. The next request starts another.
+/// Fails all that waits and tells the page. A worker that panicked is never called again: its memory cannot be trusted.
+/// The next request starts another.
 fn died(message: &str) {
-    let (worker, pending) =
-        CLIENT.with_borrow_mut(|client| (client.worker.take(), std::mem::take(&mut client.pending)));
-    if worker.is_none() && pending.is_empty() {
-        return;
-    }
-    if let Some(worker) = worker {
-        worker.terminate();
-    }
-    for pending in pending.into_values() {
-        (pending.answer)(Err(CallError::Crashed));
+    for answer in end() {
+        answer(Err(CallError::Crashed));
     }
     CLIENT.with_borrow(|client| {
         if let Some(handler) = &client.on_crash {
             handler(message.into());
         }
     });
+}
+
+/// Ends the worker; what waited for it is for the caller to answer.
+fn end() -> Vec<OnAnswer> {
+    CLIENT.with_borrow_mut(|client| {
+        client.life = client.life.wrapping_add(1);
+        if let Some(worker) = client.worker.take() {
+            worker.terminate();
+        }
+        client.pending.drain().map(|(_, pending)| pending.answer).collect()
+    })
 }

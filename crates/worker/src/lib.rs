@@ -10,7 +10,7 @@ mod queue;
 use std::{cell::RefCell, panic, rc::Rc};
 
 use dumplens_base::{BlockCache, CacheStats};
-use dumplens_engine::{Session, Step, VERSION};
+use dumplens_engine::{Job, Session, Step, VERSION};
 use dumplens_report::protocol::{Failure, FailureKind, FromWorker, Progress, Reply, Request, RequestId, ToWorker};
 use js_sys::Reflect;
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,8 @@ struct Worker {
     scope: DedicatedWorkerGlobalScope,
     /// A message on this port comes back as the next turn of the event loop, after messages that wait.
     pump: MessagePort,
+    /// Whether such a message is under way: with more than one, messages from the page would wait for several slices.
+    awake: bool,
     queue: Queue<File>,
     open: Option<Open>,
     told: f64,
@@ -53,6 +55,7 @@ pub fn start() -> Result<(), JsValue> {
     let worker = Rc::new(RefCell::new(Worker {
         scope: scope.clone(),
         pump: channel.port1(),
+        awake: false,
         queue: Queue::new(),
         open: None,
         told: 0.0,
@@ -84,7 +87,11 @@ impl Worker {
         let body = Reflect::get(data, &"body".into()).unwrap_or_default();
         let file = Reflect::get(data, &"file".into()).ok().and_then(|file| file.dyn_into::<File>().ok());
         match (serde_wasm_bindgen::from_value::<ToWorker>(body), file) {
-            (Ok(ToWorker::Open { id }), Some(file)) => self.queue.open(id, file),
+            (Ok(ToWorker::Open { id }), Some(file)) => {
+                for id in self.queue.open(id, file) {
+                    post(&self.scope, &FromWorker::Cancelled { id });
+                }
+            }
             (Ok(ToWorker::Open { id }), None) => {
                 self.fail(id, FailureKind::BadRequest, "no file came with the request")
             }
@@ -103,9 +110,9 @@ impl Worker {
         self.wake();
     }
 
-    fn wake(&self) {
-        if !self.queue.is_empty() {
-            let _ = self.pump.post_message(&JsValue::NULL);
+    fn wake(&mut self) {
+        if !self.awake && !self.queue.is_empty() {
+            self.awake = self.pump.post_message(&JsValue::NULL).is_ok();
         }
     }
 
@@ -115,10 +122,10 @@ impl Worker {
 
     /// Works for one slice.
     fn turn(&mut self) {
+        self.awake = false;
         let until = js_sys::Date::now() + SLICE;
         while let Some((id, task)) = self.queue.next() {
             if let Some(result) = self.step(id, task) {
-                self.queue.finish(id);
                 match result {
                     Ok(reply) => post(&self.scope, &FromWorker::Reply { id, reply }),
                     Err(failure) => post(&self.scope, &FromWorker::Failed { id, failure }),
@@ -137,7 +144,7 @@ impl Worker {
                 if let Err(failure) = self.open_file(file) {
                     return Some(Err(failure));
                 }
-                self.queue.put_back(id, Task::Job(dumplens_engine::Job::new(Request::Summary)));
+                self.queue.put_back(id, Job::new(Request::Summary));
                 None
             }
             Task::Job(mut job) => {
@@ -148,7 +155,7 @@ impl Worker {
                 match job.step(&mut open.session) {
                     Step::Working(progress) => {
                         self.tell(id, progress);
-                        self.queue.put_back(id, Task::Job(job));
+                        self.queue.put_back(id, job);
                         None
                     }
                     Step::Done(result) => Some(result.map(|reply| with_costs(reply, open.cache.stats()))),

@@ -29,39 +29,32 @@ impl<F> Queue<F> {
         self.waiting.is_empty()
     }
 
-    pub(crate) fn open(&mut self, id: RequestId, file: F) {
+    /// Takes in a file to open. All that still waits belongs to the dump that goes away: it is dropped, and its numbers
+    /// come back so that each can be told.
+    pub(crate) fn open(&mut self, id: RequestId, file: F) -> Vec<RequestId> {
+        let dropped = self.waiting.drain(..).map(|(id, _)| id).collect();
         self.waiting.push_back((id, Task::Open(file)));
+        dropped
     }
 
     pub(crate) fn call(&mut self, id: RequestId, request: Request) {
         self.waiting.push_back((id, Task::Job(Job::new(request))));
     }
 
-    /// Takes the next task. What is not done by then goes back with [`Queue::put_back`].
+    /// Takes the next task. It is no longer in the queue: what is not done goes back with [`Queue::put_back`].
     pub(crate) fn next(&mut self) -> Option<(RequestId, Task<F>)> {
         self.waiting.pop_front()
     }
 
-    /// Puts an unfinished task back. Short requests that wait go first, so that a long one does not hold up the view.
-    pub(crate) fn put_back(&mut self, id: RequestId, task: Task<F>) {
-        let opening = self.waiting.iter().any(|(_, task)| matches!(task, Task::Open(_)));
-        if opening || matches!(task, Task::Open(_)) {
-            // What came after an open belongs to the new dump: the order must stay.
-            self.waiting.push_front((id, task));
-        } else {
-            self.waiting.push_back((id, task));
-        }
-    }
-
-    /// Forgets a request that has been answered.
-    pub(crate) fn finish(&mut self, id: RequestId) {
-        self.waiting.retain(|(waiting, _)| *waiting != id);
+    /// Puts an unfinished job back, behind what waits, so that a long request does not hold up the short ones of a view.
+    pub(crate) fn put_back(&mut self, id: RequestId, job: Job) {
+        self.waiting.push_back((id, Task::Job(job)));
     }
 
     /// Drops a request. Whether it was still there: if not, its answer is on its way.
     pub(crate) fn cancel(&mut self, id: RequestId) -> bool {
         let before = self.waiting.len();
-        self.finish(id);
+        self.waiting.retain(|(waiting, _)| *waiting != id);
         self.waiting.len() < before
     }
 }
@@ -89,19 +82,28 @@ mod tests {
         let mut queue = Queue::<()>::new();
         queue.call(1, Request::Modules);
         queue.call(2, Request::Threads);
-        let (id, task) = queue.next().expect("a task");
-        queue.put_back(id, task);
+        let Some((id, Task::Job(job))) = queue.next() else { panic!("a job was queued") };
+        queue.put_back(id, job);
         assert_eq!(ids(&mut queue), [2, 1]);
     }
 
     #[test]
-    fn nothing_passes_an_open_that_waits() {
+    fn another_file_drops_all_that_was_asked_of_the_one_before() {
         let mut queue = Queue::<()>::new();
         queue.call(1, Request::Modules);
-        queue.open(2, ());
+        assert_eq!(queue.open(2, ()), [1]);
         queue.call(3, Request::Threads);
-        let (id, task) = queue.next().expect("a task");
-        queue.put_back(id, task);
-        assert_eq!(ids(&mut queue), [1, 2, 3]);
+        assert_eq!(queue.open(4, ()), [2, 3]);
+        queue.call(5, Request::Threads);
+        assert_eq!(ids(&mut queue), [4, 5]);
+    }
+
+    #[test]
+    fn what_is_being_worked_on_cannot_be_cancelled_by_the_queue() {
+        let mut queue = Queue::<()>::new();
+        queue.call(1, Request::Modules);
+        assert!(queue.next().is_some());
+        assert!(!queue.cancel(1));
+        assert!(queue.is_empty());
     }
 }
