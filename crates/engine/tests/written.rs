@@ -16,7 +16,7 @@ use dumplens_report::{
 use dumplens_testkit::{
     context::{Arch, Registers, context, exception_record},
     damage,
-    kernel::{Header, header32},
+    kernel::{Header, TestDriver, header32, small_dump32},
     minidump::{MinidumpBuilder, TestModule, TestThread},
     story,
 };
@@ -189,6 +189,134 @@ fn a_32_bit_kernel_header_gives_code_time_and_registers() {
     assert!(report.notes.iter().any(|note| note.text.contains("trap frame at bug check parameter 3")));
     let registers = report.context.unwrap().registers.0;
     assert!(registers.contains(&("eip".into(), Hex(0x8284_1234))));
+}
+
+#[test]
+fn a_32_bit_small_dump_gives_drivers_stack_and_memory() {
+    let trap_frame = 0x8d9f_f9a0_u32;
+    let mut stack = vec![0; 0x200];
+    // A chain of two frame pointers above the trap frame's registers.
+    let put = |stack: &mut Vec<u8>, at: usize, value: u32| stack[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    put(&mut stack, 0x60, trap_frame + 0x100);
+    put(&mut stack, 0x68, 0x92c0_1234);
+    put(&mut stack, 0x100, trap_frame + 0x120);
+    put(&mut stack, 0x104, 0x92c0_2000);
+    put(&mut stack, 0x124, 0x8284_5000);
+    let header = Header {
+        build: 7601,
+        processors: 2,
+        code: 0x1000_008e,
+        parameters: [0xc000_0005, 0x92c0_1234, u64::from(trap_frame), 0],
+        dump_type: 4,
+        time: 129_000_000_000_000_000,
+        up_time: 600_000_000,
+        context: context(Arch::X86, Registers { ip: 0x8284_1234, sp: 0x8d9f_f000, ..Registers::default() }),
+        debugger_data: 0,
+    };
+    let driver = |base, size, path: &str| TestDriver {
+        base,
+        size,
+        path: path.into(),
+        timestamp: 0x4ce7_8a09,
+        checksum: 0x3d_0000,
+    };
+    let drivers = [
+        driver(0x8280_0000, 0x41_2000, "\\SystemRoot\\system32\\ntkrnlpa.exe"),
+        driver(0x92c0_0000, 0x1_0000, "\\??\\C:\\x\\moth.sys"),
+    ];
+    let file = small_dump32(
+        &header,
+        (trap_frame, &stack),
+        &drivers,
+        &[("old_moth.sys", 0x93a0_0000, 0x93a1_0000)],
+        &[(0x92c0_8000, b"hello"), (0x92c0_8005, b" again")],
+    );
+    let mut session = open(file).unwrap();
+    let report = report(&mut session);
+    let modules: Vec<_> = report.modules.iter().map(|module| (module.name.as_str(), module.base.0)).collect();
+    assert_eq!(modules, [("nt", 0x8280_0000), ("moth", 0x92c0_0000)]);
+    assert_eq!(report.unloaded_modules[0].base, Hex(0x93a0_0000));
+    let context = report.context.unwrap();
+    assert_eq!(context.source, "trap frame at bug check parameter 3");
+    // A fault in kernel mode pushes no stack pointer: it is where the frame's slot for it would be.
+    assert!(context.registers.0.contains(&("esp".into(), Hex(u64::from(trap_frame) + 0x74))));
+    let found: Vec<_> = report.stack.unwrap().frames.iter().map(|frame| (frame.address.0, frame.trust)).collect();
+    let expected =
+        [(0x92c0_1234, Trust::Context), (0x92c0_2000, Trust::FramePointer), (0x8284_5000, Trust::FramePointer)];
+    assert_eq!(found, expected);
+    assert_eq!(report.verdict.blamed.unwrap().module, "moth");
+    let Ok(Reply::Memory(chunks)) = ask(&mut session, Request::Memory { address: Hex(0x92c0_8000), length: 11 }) else {
+        panic!()
+    };
+    assert_eq!(chunks[0].bytes.as_ref().unwrap().0, b"hello again");
+}
+
+/// The value of a named field, or the cells of a table's first row.
+fn shown(session: &mut Session, stream: &str) -> (Vec<(String, String)>, Vec<String>) {
+    let Ok(Reply::Streams(streams)) = ask(session, Request::Streams) else { panic!() };
+    let index = streams.iter().position(|row| row.name == stream).unwrap_or_else(|| panic!("no {stream} stream"));
+    let Ok(Reply::StreamDetails(details)) = ask(session, Request::StreamDetails { index: index as u32 }) else {
+        panic!()
+    };
+    assert!(details.notes.is_empty(), "{stream}: {:?}", details.notes);
+    let fields = details.fields.into_iter().map(|field| (field.name, field.value)).collect();
+    (fields, details.tables.first().and_then(|table| table.rows.first().cloned()).unwrap_or_default())
+}
+
+#[test]
+fn smaller_streams_are_shown_field_by_field() {
+    let words = |values: &[u64], width: usize| {
+        values.iter().flat_map(|value| value.to_le_bytes()[..width].to_vec()).collect::<Vec<u8>>()
+    };
+    let mut dump = MinidumpBuilder::new(1_700_000_000, 0);
+    dump.system_info(9, 2, (10, 0, 19045), 4).modules(&[]).threads(&[]);
+    // Token: list header, then an element of 16 bytes of header and 4 of data.
+    dump.stream(19, &words(&[36, 1, 16, 16, 20, 77, 0x44, 0, 0xdead], 4));
+    // FunctionTable: header, then one table of two entries of 12 bytes after a native descriptor of 8.
+    let mut tables = words(&[24, 32, 8, 12, 1, 0], 4);
+    tables.extend(words(&[0x1000, 0x2000, 0x800], 8));
+    tables.extend(words(&[2, 0], 4));
+    tables.extend([0; 8 + 24]);
+    dump.stream(13, &tables);
+    // SystemMemoryInfo: revision, basic information, file cache, performance.
+    let mut memory = words(&[1, 0, 4096, 2_097_152], 4);
+    memory.resize(4 + 0x34 + 0x3c, 0);
+    memory.extend(words(&[500, 600, 700, 650], 8));
+    dump.stream(21, &memory);
+    // ProcessVmCounters, revision 2.
+    let mut counters = words(&[2, 123], 4);
+    counters.extend(words(&[9_000, 8_000, 0, 0, 0, 0, 5_000, 6_000, 1, 2, 4_000, 0], 8));
+    dump.stream(22, &counters);
+    // ThreadInfoList.
+    let mut threads = words(&[12, 64, 1, 7, 2, 0, 0], 4);
+    threads.extend(words(&[133_000_000_000_000_000, 0, 10_000_000, 25_000_000, 0x40_1000, 0xff], 8));
+    dump.stream(17, &threads);
+    // Breakpad: which threads, and an assertion.
+    dump.stream(0x4767_0001, &words(&[3, 11, 12], 4));
+    let mut assertion = Vec::new();
+    for text in ["x > 0", "check", "a.cc"] {
+        let mut field: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        field.resize(256, 0);
+        assertion.extend(field);
+    }
+    assertion.extend(words(&[42, 1], 4));
+    dump.stream(0x4767_0002, &assertion);
+    let mut session = open(dump.build()).unwrap();
+    let cells = |session: &mut Session, stream| shown(session, stream).1;
+    assert_eq!(cells(&mut session, "Token"), ["77", "0x44", "20"]);
+    assert_eq!(cells(&mut session, "FunctionTable"), ["0x1000 to 0x2000", "0x800", "2"]);
+    assert_eq!(cells(&mut session, "ThreadInfoList")[2..], ["2.500 s", "1.000 s", "0x401000"]);
+    let mut has = |stream, name: &str, value: &str| {
+        let (fields, _) = shown(&mut session, stream);
+        assert!(fields.contains(&(name.into(), value.into())), "{stream}: {fields:?}");
+    };
+    has("SystemMemoryInfo", "Physical pages", "2097152");
+    has("SystemMemoryInfo", "Peak commitment (pages)", "650");
+    has("ProcessVmCounters", "Working set (bytes)", "8000");
+    has("ProcessVmCounters", "Private usage (bytes)", "4000");
+    has("BreakpadInfo", "Requesting thread", "12");
+    has("BreakpadAssertion", "Line", "42");
+    has("SystemInfo", "Version", "10.0.19045");
 }
 
 /// A file of many gigabytes of which only the start is real; the rest reads as a pattern of its offset.

@@ -303,3 +303,93 @@ pub fn smbios(vendor: &str, product: &str) -> ([u8; 16], Vec<u8>) {
     raw.u8(0).u8(3).u8(4).u8(0).u32(u32::try_from(tables.len()).unwrap()).raw(&tables);
     (tag, raw.into_bytes())
 }
+
+/// A small dump of x86: the header's context is an x86 one, addresses are 32 bits wide. It has no debugger data block, as
+/// dumps of old systems, so no objects can be located.
+#[must_use]
+pub fn small_dump32(
+    header: &Header,
+    stack: (u32, &[u8]),
+    drivers: &[TestDriver],
+    unloaded: &[(&str, u32, u32)],
+    blocks: &[(u32, &[u8])],
+) -> Vec<u8> {
+    let low = |value: usize| u32::try_from(value).unwrap();
+    let mut file = header32(header);
+    file.zeros(0x68);
+    let gone = file.here();
+    file.u32(low(unloaded.len()));
+    for (name, start, end) in unloaded {
+        let units: Vec<u8> = name.encode_utf16().take(12).flat_map(u16::to_le_bytes).collect();
+        let mut text = [0; 24];
+        text[..units.len()].copy_from_slice(&units);
+        let length = u16::try_from(name.len() * 2).unwrap();
+        file.u16(length).u16(length).u32(0).raw(&text).u32(*start).u32(*end);
+    }
+    let stack_at = file.here();
+    file.raw(stack.1).align(8);
+    let list = file.here();
+    let pool = list + low(drivers.len() * 0x4c);
+    let mut names = Asm::new();
+    for driver in drivers {
+        let name = pool + names.here();
+        names.u32(low(driver.path.encode_utf16().count())).utf16(&driver.path).u16(0).align(8);
+        file.raw(&structure(
+            0x4c,
+            &[
+                (0, u64::from(name), 4),
+                (0x1c, driver.base, 4),
+                (0x24, u64::from(driver.size), 4),
+                (0x44, u64::from(driver.checksum), 4),
+                (0x48, u64::from(driver.timestamp), 4),
+            ],
+        ));
+    }
+    file.raw(&names.into_bytes());
+    let pool_end = file.here();
+    let table = file.here();
+    let mut at = table + low(blocks.len() * 16);
+    for (address, bytes) in blocks {
+        // Addresses of the kernel's half are sign-extended in the file.
+        file.u64(i64::from(address.cast_signed()).cast_unsigned()).u32(at).u32(low(bytes.len()));
+        at += low(bytes.len());
+    }
+    for (_, bytes) in blocks {
+        file.raw(bytes);
+    }
+    file.align(4);
+    let valid = file.here();
+    file.raw(b"TRGD");
+    let fields = [
+        0,
+        valid + 4,
+        valid,
+        0x320,
+        0x7d0,
+        0,
+        gone,
+        0,
+        0,
+        0,
+        stack_at,
+        low(stack.1.len()),
+        list,
+        low(drivers.len()),
+        pool,
+        pool_end - pool,
+        0,
+        u32::MAX,
+        stack.0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        table,
+        low(blocks.len()),
+    ];
+    for (index, value) in fields.iter().enumerate() {
+        file.put_u32(0x1000 + index * 4, *value);
+    }
+    file.into_bytes()
+}

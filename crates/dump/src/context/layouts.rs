@@ -249,6 +249,8 @@ pub(super) static ARM: Layout = Layout {
 pub(super) struct TrapFrame {
     pub(super) registers: &'static [(&'static str, u16)],
     pub(super) absent: &'static [&'static str],
+    /// Where the stack pointer of an interrupted user thread stands, on x86; a kernel thread's is this very address.
+    pub(super) stack_pointer_slot: Option<u16>,
 }
 
 /// `KTRAP_FRAME` of x64, the same from Server 2003 to Windows 11. `rbx`, `rdi` and `rsi` have slots that only some entry
@@ -270,10 +272,10 @@ pub(super) static TRAP_FRAME_X64: TrapFrame = TrapFrame {
         ("ss", 0x188),
     ],
     absent: &["rbx", "rsi", "rdi", "r12", "r13", "r14", "r15"],
+    stack_pointer_slot: None,
 };
 
-/// `KTRAP_FRAME` of x86 up to Windows 8. A fault in kernel mode pushes no stack pointer: it is where the frame's slot for
-/// it would be.
+/// `KTRAP_FRAME` of x86 up to Windows 8.
 pub(super) static TRAP_FRAME_X86: TrapFrame = TrapFrame {
     registers: &[
         ("edx", 0x3c),
@@ -287,5 +289,6 @@ pub(super) static TRAP_FRAME_X86: TrapFrame = TrapFrame {
         ("cs", 0x6c),
         ("efl", 0x70),
     ],
-    absent: &["esp", "ss"],
+    absent: &["ss"],
+    stack_pointer_slot: Some(0x74),
 };

@@ -109,7 +109,17 @@ impl Context {
             }
         }
         let flags = layout.machine_flag | 3;
-        Ok(Self { machine, flags, layout, bytes: record.into(), absent: frame.absent })
+        let mut context = Self { machine, flags, layout, bytes: record.into(), absent: frame.absent };
+        if let Some(slot) = frame.stack_pointer_slot {
+            // A fault in user mode pushed the stack pointer there; one in kernel mode pushed nothing, and the interrupted
+            // stack starts where the slot would be.
+            let from_user = context.value("cs") & 1 == 1;
+            let mut cursor = Bytes::new(bytes, origin);
+            cursor.seek(usize::from(slot), "trap frame")?;
+            let value = if from_user { cursor.u32("trap frame stack pointer")? } else { cursor.offset() as u32 };
+            context.set("esp", value);
+        }
+        Ok(context)
     }
 
     /// The architecture of the record.
@@ -168,6 +178,15 @@ impl Context {
             _ => cursor.u64("register"),
         };
         Some(Register { name: field.name, value: value.ok()?, width: field.width, group: field.group })
+    }
+
+    /// Overwrites a 32-bit register.
+    fn set(&mut self, name: &str, value: u32) {
+        let field = self.layout.fields.iter().find(|field| field.name == name);
+        let slot = field.and_then(|field| self.bytes.get_mut(usize::from(field.offset)..));
+        if let Some(slot) = slot.and_then(|rest| rest.first_chunk_mut()) {
+            *slot = value.to_le_bytes();
+        }
     }
 
     fn value(&self, name: &str) -> u64 {
