@@ -79,6 +79,19 @@ export async function withPage(browser, url, name, body, options) {
   }
 }
 
+/** Repeats a check until it holds: the page fills in what the worker answers a moment later. */
+export async function eventually(check, patience = 10_000) {
+  const end = Date.now() + patience;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (Date.now() > end) throw error;
+      await new Promise((wait) => setTimeout(wait, 50));
+    }
+  }
+}
+
 /** Picks a file as the file dialog would. */
 export async function pick(page, file) {
   await page.getByTestId("file-input").setInputFiles(file);
