@@ -39,16 +39,26 @@ pub(crate) fn find(program: &str) -> Option<std::path::PathBuf> {
 
 /// Adds a rustup target if it is missing, and says so.
 pub(crate) fn ensure_target(target: &str) -> Result {
+    ensure("target", target, "the Rust standard library for")
+}
+
+/// Adds a rustup component if it is missing, and says so.
+pub(crate) fn ensure_component(component: &str) -> Result {
+    ensure("component", component, "the Rust component")
+}
+
+fn ensure(kind: &str, name: &str, what: &str) -> Result {
     let Some(rustup) = find("rustup") else {
-        println!("rustup is not installed; hoping that the standard library for {target} is there");
+        println!("rustup is not installed; hoping that {what} {name} is there");
         return Ok(());
     };
-    let installed = output(Command::new(&rustup).args(["target", "list", "--installed"]).current_dir(root()))?;
-    if installed.lines().any(|line| line == target) {
+    let installed = output(Command::new(&rustup).args([kind, "list", "--installed"]).current_dir(root()))?;
+    // Components are listed with the host's name behind theirs.
+    if installed.lines().any(|line| line == name || line.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'))) {
         return Ok(());
     }
-    println!("installing the Rust standard library for {target} (rustup target add, a few seconds)…");
-    check(Command::new(rustup).args(["target", "add", target]).current_dir(root()))
+    println!("installing {what} {name} (rustup {kind} add, a few seconds)…");
+    check(Command::new(rustup).args([kind, "add", name]).current_dir(root()))
 }
 
 /// Copies a folder with all it holds.

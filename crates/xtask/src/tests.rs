@@ -21,8 +21,10 @@ pub(crate) fn test(with_browser: bool) -> Result {
     say("the house rules (cargo xtask tidy)");
     tidy::tidy()?;
     say("formatting");
+    run::ensure_component("rustfmt")?;
     run::cargo(&["fmt", "--all", "--check"])?;
     say("Clippy, a few minutes the first time");
+    run::ensure_component("clippy")?;
     let wasm_only = ["--exclude", "dumplens-ui", "--exclude", "dumplens-worker"];
     run::cargo(
         &[
