@@ -188,6 +188,15 @@ test("the view survives back, forward and reload of the page", () =>
     await page.getByTestId("modules").waitFor();
   }));
 
+test("the worker that holds the dump has no way to the network", () =>
+  on("network", async (page) => {
+    await page.getByTestId("sample-null-call.dmp").click();
+    await page.getByTestId("summary").waitFor();
+    const [worker] = page.workers();
+    const ways = await worker.evaluate(() => [typeof fetch, typeof XMLHttpRequest, typeof WebSocket, typeof importScripts]);
+    assert.deepEqual(ways, ["undefined", "undefined", "undefined", "undefined"]);
+  }));
+
 test("everything can be reached with the keyboard", () =>
   on("keyboard", async (page) => {
     await page.getByTestId("sample-null-call.dmp").focus();

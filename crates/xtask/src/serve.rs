@@ -6,6 +6,10 @@ use tiny_http::{Header, Response, Server};
 
 use crate::{Result, dist, root};
 
+/// The policy that the page has in its head.
+const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self'; \
+     connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'";
+
 /// Builds the site and serves it on 127.0.0.1 until interrupted.
 pub(crate) fn serve(port: u16) -> Result {
     let folder = root().join("dist");
@@ -32,9 +36,13 @@ fn answer(folder: &Path, url: &str) -> Response<std::io::Cursor<Vec<u8>>> {
         Some(bytes) => {
             let header = |name: &str, value: &str| Header::from_bytes(name, value).ok();
             let mut response = Response::from_data(bytes);
-            for header in
-                [header("Content-Type", mime(path)), header("Cache-Control", "no-cache")].into_iter().flatten()
-            {
+            let headers = [
+                header("Content-Type", mime(path)),
+                header("Cache-Control", "no-cache"),
+                // The policy in the page does not bind its worker; as a header it binds both.
+                header("Content-Security-Policy", POLICY),
+            ];
+            for header in headers.into_iter().flatten() {
                 response.add_header(header);
             }
             response
