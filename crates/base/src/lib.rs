@@ -8,7 +8,7 @@
 //! * *How are untrusted bytes read?* [`Bytes`]: a cursor that never reads past its end, whose errors carry the
 //!   absolute file offset and the name of what was being read.
 //! * *What is memory?* [`Memory`]: a read answers with a prefix and, if the prefix is short, with the reason
-//!   ([`Fault`]). Absent memory is never zeros.
+//!   ([`Fault`]). Absent memory is never zeros. [`PhysMemory`] is the same for the pages below page tables.
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
@@ -19,9 +19,11 @@ mod address;
 mod bytes;
 mod cache;
 mod error;
+mod fault;
 mod machine;
 mod memory;
 mod note;
+mod phys;
 mod source;
 mod text;
 
@@ -30,7 +32,9 @@ pub use bytes::Bytes;
 pub use cache::{BlockCache, CacheStats};
 pub use error::{ReadError, ReadErrorKind};
 pub use machine::Machine;
-pub use memory::{Fault, Memory, MemoryExt, ReadOutcome, Region, Searched};
+pub use fault::{Fault, PageFault, PageReason, Searched};
+pub use memory::{Memory, MemoryExt, ReadOutcome, Region};
 pub use note::{Note, NoteKind};
+pub use phys::{PAGE_SIZE, Pa, PhysFault, PhysMemory, PhysOutcome, PhysRun};
 pub use source::{ByteSource, Source, SourceError, SourceErrorKind, read_record};
 pub use text::{ascii_until_nul, utf8_until_nul, utf16_until_nul, utf16le};

@@ -1,7 +1,6 @@
-use alloc::{string::String, vec, vec::Vec};
-use core::fmt;
+use alloc::{rc::Rc, string::String, vec, vec::Vec};
 
-use crate::{SourceError, Va};
+use crate::{Fault, Va};
 
 /// Virtual memory of the machine that crashed, as far as the dump holds it.
 ///
@@ -13,7 +12,8 @@ pub trait Memory {
 
     /// The captured range that contains `va`, or else the next one above it; `None` when nothing follows.
     ///
-    /// Cost must not grow with the size of the dump: views call it on every scroll.
+    /// Cost must not grow with the size of the dump: views call it on every scroll. An implementation that would have to
+    /// search further gives up and says `None`; [`Fault::span`] tells what it knows.
     fn next_region(&self, va: Va) -> Option<Region>;
 }
 
@@ -44,74 +44,6 @@ impl ReadOutcome {
         Self { filled: len, fault: None }
     }
 }
-
-/// Why an address could not be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The dump does not hold this address.
-    NotInDump {
-        /// The first absent address.
-        va: Va,
-        /// What was searched, so that the message can say what kind of dump this is.
-        searched: Searched,
-    },
-    /// The processor could never have accessed this address.
-    NonCanonical {
-        /// The address.
-        va: Va,
-    },
-    /// The dump claims to hold the address but the file is damaged or shorter there.
-    Source {
-        /// The first unreadable address.
-        va: Va,
-        /// What the byte source said.
-        error: SourceError,
-    },
-}
-
-/// What a [`Memory`] looked through before it reported an address as absent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Searched {
-    /// The memory ranges of a user minidump.
-    MinidumpRanges,
-    /// The stack, data blocks and objects of a small kernel dump.
-    TriageBlocks,
-    /// Nothing: this kind of dump, or what is left of it, holds no readable memory.
-    Nothing,
-}
-
-impl Fault {
-    /// The first address that could not be read.
-    #[must_use]
-    pub const fn address(&self) -> Va {
-        match self {
-            Self::NotInDump { va, .. } | Self::NonCanonical { va } | Self::Source { va, .. } => *va,
-        }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotInDump { va, searched: Searched::MinidumpRanges } => {
-                write!(f, "{va} is not in the dump: the program that wrote this minidump did not include it")
-            }
-            Self::NotInDump { va, searched: Searched::TriageBlocks } => {
-                write!(
-                    f,
-                    "{va} is not in the dump: a small memory dump holds only the crashing stack and selected blocks"
-                )
-            }
-            Self::NotInDump { va, searched: Searched::Nothing } => {
-                write!(f, "{va} is not readable: no memory could be read from this dump")
-            }
-            Self::NonCanonical { va } => write!(f, "{va} is not a canonical address; no memory can be there"),
-            Self::Source { va, error } => write!(f, "{va} should be in the dump, but {error}"),
-        }
-    }
-}
-
-impl core::error::Error for Fault {}
 
 /// Typed reads on top of [`Memory`]. Each either succeeds whole or returns the fault.
 pub trait MemoryExt: Memory {
@@ -184,3 +116,13 @@ pub trait MemoryExt: Memory {
 }
 
 impl<M: Memory + ?Sized> MemoryExt for M {}
+
+impl<M: Memory + ?Sized> Memory for Rc<M> {
+    fn read(&self, va: Va, buf: &mut [u8]) -> ReadOutcome {
+        (**self).read(va, buf)
+    }
+
+    fn next_region(&self, va: Va) -> Option<Region> {
+        (**self).next_region(va)
+    }
+}

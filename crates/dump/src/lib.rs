@@ -23,7 +23,9 @@ pub mod limits;
 pub mod minidump;
 mod module;
 mod open;
+mod physical;
 mod sniff;
+mod store;
 mod time;
 
 pub use captured::{CapturedMemory, Extent};
@@ -31,6 +33,8 @@ pub use context::{Context, Register, RegisterGroup};
 pub use exception::ExceptionRecord;
 pub use identity::{DebugId, Guid};
 pub use module::{Module, UnloadedModule, Version};
+pub use physical::{PhysicalImage, PhysicalKind};
+pub use store::PageStore;
 pub use open::{Dump, OpenError, open};
 pub use sniff::{FileKind, sniff};
 pub use time::FileTime;

@@ -31,3 +31,9 @@ pub const DATA_BLOCKS: u64 = 262_144;
 pub const BLOBS: usize = 4_096;
 /// Bytes of one kernel object copied into a small kernel dump.
 pub const OBJECT_BYTES: u64 = 1024 * 1024;
+/// Page frames that a bitmap may name: 64 TiB of memory.
+pub const PAGE_FRAMES: u64 = 1 << 34;
+/// Ranges in a range dump.
+pub const PAGE_RANGES: u64 = 4_000_000;
+/// Program headers of a guest core.
+pub const SEGMENTS: u64 = 65_535;

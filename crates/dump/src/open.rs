@@ -2,7 +2,7 @@ use core::fmt;
 
 use dumplens_base::{ReadError, Source};
 
-use crate::{FileKind, kernel::KernelDump, minidump::Minidump, sniff};
+use crate::{FileKind, PhysicalImage, kernel::KernelDump, minidump::Minidump, sniff};
 
 /// An opened dump: its header and directory are parsed, nothing else has been read.
 #[derive(Debug)]
@@ -11,6 +11,9 @@ pub enum Dump {
     Minidump(Minidump),
     /// A kernel dump (`PAGEDUMP`, `PAGEDU64`) of any type.
     Kernel(KernelDump),
+    /// Physical memory of a whole machine without a dump header. Whether Windows ran there is for others to find out;
+    /// the kind says what to call the file if not.
+    Physical(PhysicalImage, FileKind),
 }
 
 /// Why a file could not be opened as a dump.
@@ -47,6 +50,13 @@ pub fn open(source: Source) -> Result<Dump, OpenError> {
     match sniff(&*source)? {
         FileKind::Minidump => Ok(Dump::Minidump(Minidump::open(source)?)),
         FileKind::KernelDump32 | FileKind::KernelDump64 => Ok(Dump::Kernel(KernelDump::open(source)?)),
+        other @ (FileKind::ElfCore | FileKind::Unknown { .. }) => {
+            let image = match other {
+                FileKind::ElfCore => PhysicalImage::guest_core(source)?,
+                _ => PhysicalImage::may_be_raw(&*source).then(|| PhysicalImage::raw(source)),
+            };
+            image.map(|image| Dump::Physical(image, other)).ok_or(OpenError::NotADump(other))
+        }
         other => Err(OpenError::NotADump(other)),
     }
 }

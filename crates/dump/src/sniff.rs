@@ -15,6 +15,8 @@ pub enum FileKind {
     KernelDump64,
     /// Something that is known and is no dump that can be opened: what it is, and what to do.
     Other(&'static str),
+    /// An ELF core file: of a Linux process, or of a virtual machine that may have run Windows.
+    ElfCore,
     /// No bytes at all.
     Empty,
     /// Zeros at the start and at the end.
@@ -35,6 +37,7 @@ impl fmt::Display for FileKind {
             Self::KernelDump32 => f.write_str("a 32-bit kernel dump"),
             Self::KernelDump64 => f.write_str("a 64-bit kernel dump"),
             Self::Other(what) => f.write_str(what),
+            Self::ElfCore => f.write_str("this is an ELF core file without a Windows kernel in it"),
             Self::Empty => f.write_str("the file is empty; Windows leaves such files when it could not write the dump"),
             Self::Zeros => f.write_str(
                 "the file holds only zeros where a dump has its header; the disk lost the dump or it was never written",
@@ -120,11 +123,11 @@ pub fn sniff(source: &dyn ByteSource) -> Result<FileKind, ReadError> {
     if starts(0, b"\x7fELF") {
         // e_type stands at 16: 4 is a core file.
         let core = starts(16, &[4, 0]);
-        return Ok(FileKind::Other(if core {
-            "this is an ELF core file from Linux or a virtual machine, not a Windows dump"
+        return Ok(if core {
+            FileKind::ElfCore
         } else {
-            "this is an ELF program or library, not a dump"
-        }));
+            FileKind::Other("this is an ELF program or library, not a dump")
+        });
     }
     if is_event_trace(&head) {
         return Ok(FileKind::Other(
@@ -132,6 +135,7 @@ pub fn sniff(source: &dyn ByteSource) -> Result<FileKind, ReadError> {
         ));
     }
     if head.iter().all(|byte| *byte == 0) {
+        // Raw images of physical memory may start with a page of zeros; the last page seldom is zero too.
         let tail = read_record(source, len.saturating_sub(HEAD), len.min(HEAD), HEAD, "last bytes")?;
         if tail.iter().all(|byte| *byte == 0) {
             return Ok(FileKind::Zeros);

@@ -3,9 +3,9 @@
 
 use std::rc::Rc;
 
-use dumplens_base::{Memory, Va};
+use dumplens_base::{Memory, Pa, PhysMemory, Va};
 use dumplens_dump::{
-    Context, Dump,
+    Context, Dump, PageStore,
     minidump::{Minidump, StreamType},
     open,
 };
@@ -31,8 +31,28 @@ fn exhaust(bytes: Vec<u8>) {
                 let _ = triage.smbios(&blobs);
                 walk(&triage.memory(&mut notes));
             }
+            if let Some(store) = dump.physical(&mut notes) {
+                walk_pages(&store);
+            }
         }
+        Ok(Dump::Physical(image, _)) => walk_pages(&image.physical(&mut notes)),
         Err(_) => {}
+    }
+}
+
+/// Reads around the edges of the first runs.
+fn walk_pages(store: &PageStore) {
+    let mut at = Pa(0);
+    for _ in 0..64 {
+        let Some(run) = store.next_run(at) else { break };
+        assert!(run.len > 0 && run.start >= at, "runs go forward");
+        let mut buf = [0; 0x1800];
+        for start in [run.start.0, run.start.0 + run.len / 2, (run.start.0 + run.len).saturating_sub(0x800)] {
+            let outcome = store.read(Pa(start), &mut buf);
+            assert_eq!(outcome.fault.is_none(), outcome.filled == buf.len());
+        }
+        let Some(next) = run.start.checked_add(run.len) else { break };
+        at = next;
     }
 }
 

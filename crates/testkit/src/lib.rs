@@ -9,5 +9,6 @@ pub mod asm;
 pub mod context;
 pub mod damage;
 pub mod kernel;
+pub mod machine;
 pub mod minidump;
 pub mod story;

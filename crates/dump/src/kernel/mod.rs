@@ -17,7 +17,7 @@ pub use header::{Attributes, KernelHeader, PhysicalRun};
 pub use smbios::{MemoryDevice, Smbios};
 pub use triage::{FileRange, Triage, TriageHeader};
 
-use crate::{Context, ExceptionRecord};
+use crate::{Context, ExceptionRecord, PageStore, store};
 
 /// An opened kernel dump: its header is parsed, the rest on request.
 pub struct KernelDump {
@@ -166,5 +166,28 @@ impl KernelDump {
             return None;
         }
         Triage::read(self.source.clone(), &self.header, notes)
+    }
+
+    /// The physical memory of a dump that holds pages; `None` for small dumps and headers, or with a note if it cannot
+    /// be read.
+    pub fn physical(&self, notes: &mut Vec<Note>) -> Option<PageStore> {
+        if self.header.attributes.is_some_and(Attributes::is_encrypted) {
+            return None;
+        }
+        let (source, at) = (self.source.clone(), self.header.size());
+        let result = match self.kind {
+            DumpKind::Full => return store::full_store(source, &self.header, notes),
+            DumpKind::BitmapFull | DumpKind::BitmapKernel => store::bitmap_store(source, at, notes),
+            DumpKind::Summary => match store::summary_store(source.clone(), at, self.header.is_64_bit, notes) {
+                Ok(None) => store::bitmap_store(source, at, notes),
+                Ok(Some(store)) => Ok(store),
+                Err(error) => Err(error),
+            },
+            DumpKind::Range => store::range_store(source, at, self.header.dump_type, notes),
+            DumpKind::Header | DumpKind::Triage | DumpKind::Unknown(_) => return None,
+        };
+        result
+            .map_err(|error| notes.push(Note::damaged(alloc::format!("the dump's pages cannot be found: {error}"))))
+            .ok()
     }
 }
