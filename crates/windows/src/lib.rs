@@ -11,11 +11,21 @@
 extern crate alloc;
 
 mod kdbg;
+mod kernel;
 mod layout;
+mod list;
+mod modules;
 mod objects;
+mod processes;
+mod reason;
 mod release;
+mod vad;
 
-pub use kdbg::DebuggerData;
+pub use kdbg::{DebuggerData, KnownAddresses};
+pub use kernel::{Hints, Kernel};
 pub use layout::{KernelLayout, layout};
+pub use list::{Broken, List, follow};
+pub use modules::{KernelModule, UnloadedDriver};
 pub use objects::{Prcb, Process, Thread, read_prcb, read_process, read_thread};
+pub use processes::Processor;
 pub use release::release_name;

@@ -25,6 +25,10 @@ pub struct Process {
     pub directory_table_base: Option<u64>,
     /// Number of threads.
     pub active_threads: Option<u32>,
+    /// Session object; none for System and its kin.
+    pub session: Option<Va>,
+    /// Whether the object calls itself a process (dispatcher type 3).
+    pub is_process: bool,
 }
 
 /// A thread object, with fields as in [`Process`].
@@ -46,6 +50,8 @@ pub struct Thread {
     pub stack_limit: Option<Va>,
     /// Address above the kernel stack.
     pub stack_base: Option<Va>,
+    /// Saved stack pointer of a thread that does not run.
+    pub kernel_stack: Option<Va>,
     /// Thread environment block.
     pub teb: Option<Va>,
     /// Process whose address space it uses.
@@ -71,6 +77,11 @@ pub struct Prcb {
 
 /// Ids are multiples of 4 and far below this.
 const HIGHEST_ID: u64 = 1 << 26;
+
+/// Dispatcher type of processes.
+pub(crate) const PROCESS_OBJECT: u8 = 3;
+/// Dispatcher type of threads.
+pub(crate) const THREAD_OBJECT: u8 = 6;
 
 /// `KTHREAD_STATE`.
 const STATES: [&str; 10] = [
@@ -133,25 +144,25 @@ const WAIT_REASONS: [&str; 42] = [
 ];
 
 /// Reads fields of one object.
-struct Object<'a> {
-    memory: &'a dyn Memory,
-    address: Va,
-    pointer: u8,
+pub(crate) struct Object<'a> {
+    pub(crate) memory: &'a dyn Memory,
+    pub(crate) address: Va,
+    pub(crate) pointer: u8,
 }
 
 impl Object<'_> {
-    fn at(&self, offset: Option<u16>) -> Option<Va> {
+    pub(crate) fn at(&self, offset: Option<u16>) -> Option<Va> {
         self.address.checked_add(u64::from(offset?))
     }
 
-    fn u8(&self, offset: Option<u16>) -> Option<u8> {
+    pub(crate) fn u8(&self, offset: Option<u16>) -> Option<u8> {
         let mut byte = [0];
         self.memory.read_exact(self.at(offset)?, &mut byte).ok()?;
         let [byte] = byte;
         Some(byte)
     }
 
-    fn u32(&self, offset: Option<u16>) -> Option<u32> {
+    pub(crate) fn u32(&self, offset: Option<u16>) -> Option<u32> {
         self.memory.read_u32(self.at(offset)?).ok()
     }
 
@@ -159,7 +170,7 @@ impl Object<'_> {
         self.memory.read_u64(self.at(offset)?).ok()
     }
 
-    fn word(&self, offset: Option<u16>) -> Option<u64> {
+    pub(crate) fn word(&self, offset: Option<u16>) -> Option<u64> {
         self.memory.read_pointer(self.at(offset)?, self.pointer).ok()
     }
 
@@ -167,7 +178,7 @@ impl Object<'_> {
         self.word(offset).filter(|id| *id < HIGHEST_ID && id.is_multiple_of(4))
     }
 
-    fn address(&self, offset: Option<u16>) -> Option<Va> {
+    pub(crate) fn address(&self, offset: Option<u16>) -> Option<Va> {
         self.word(offset).filter(|address| *address != 0).map(Va)
     }
 
@@ -191,6 +202,8 @@ pub fn read_process(memory: &dyn Memory, address: Va, layout: &KernelLayout) -> 
         peb: object.address(layout.peb),
         directory_table_base: object.word(Some(layout.directory_table_base)).filter(|base| *base != 0),
         active_threads: object.u32(layout.active_threads).filter(|count| *count < 1 << 20),
+        session: object.address(layout.session),
+        is_process: object.u8(Some(0)).is_some_and(|kind| kind & 0x7f == PROCESS_OBJECT),
     }
 }
 
@@ -211,6 +224,7 @@ pub fn read_thread(memory: &dyn Memory, address: Va, layout: &KernelLayout) -> T
         priority: object.u8(layout.thread_priority).filter(|priority| *priority < 32),
         stack_limit: limit.filter(|_| bounded),
         stack_base: base.filter(|_| bounded),
+        kernel_stack: object.address(layout.thread_kernel_stack),
         teb: object.address(layout.thread_teb),
         process: object.address(layout.thread_process),
         create_time: object.time(layout.thread_create_time),
