@@ -52,7 +52,9 @@ impl FileImage {
 
 /// The layout that the loader would make of the file.
 fn extents(headers: &Headers) -> Vec<Extent> {
-    let head = u64::from(headers.size_of_headers);
+    // The headers end where the first section begins, whatever they claim.
+    let first = headers.sections.iter().map(|section| section.rva).filter(|rva| *rva != 0).min();
+    let head = u64::from(headers.size_of_headers.min(first.unwrap_or(u32::MAX)));
     let head = Extent { rva: 0, len: head, offset: 0, raw: head };
     // Sections are mapped in whole units of their alignment; an alignment that is no power of two is nonsense.
     let unit = u64::from(headers.section_alignment.max(1));

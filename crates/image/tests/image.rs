@@ -70,26 +70,6 @@ fn sections_say_what_the_loader_does_with_them() {
 }
 
 #[test]
-fn a_byte_has_one_rva_in_both_layouts() {
-    both(&Pe::default(), |image| {
-        assert_eq!(image.read_vec(0x10ff, 2, "code").unwrap(), [0xff, 0]);
-        assert_eq!(image.read_vec(DATA, 1, "data").unwrap(), [0xdd]);
-        // Uninitialised data is zero by definition, in the file too.
-        assert_eq!(image.read_vec(DATA + 0x1ff, 2, "data").unwrap(), [0xdd, 0]);
-        let error = image.read_vec(SIZE - 1, 2, "tail").unwrap_err();
-        assert_eq!(error.kind, ImageErrorKind::Unreadable(Unreadable::BeyondImage { size: SIZE }));
-    });
-}
-
-#[test]
-fn nothing_is_invented_between_the_sections_of_a_file() {
-    let image = file(Pe::default().file()).unwrap();
-    let error = image.read_vec(0x3ffe, 4, "gap").unwrap_err();
-    assert_eq!((error.rva, error.kind), (0x3ffe, ImageErrorKind::Unreadable(Unreadable::NoSection)));
-    assert_eq!(error.to_string(), "gap at RVA 0x3ffe cannot be read: no section of the image is there");
-}
-
-#[test]
 fn the_code_view_record_names_the_pdb() {
     for pe in [Pe::default(), pe32()] {
         both(&pe, |image| {
