@@ -1,4 +1,4 @@
-use alloc::string::String;
+use alloc::{string::String, vec, vec::Vec};
 
 use dumplens_base::{Bytes, utf8_until_nul};
 
@@ -19,8 +19,8 @@ pub enum CodeView {
         guid: [u8; 16],
         /// How often the PDB was rewritten.
         age: u32,
-        /// The PDB's path on the machine that built it.
-        path: String,
+        /// The PDB's path on the machine that built it; see [`CodeView::path`].
+        path: Option<String>,
     },
     /// `NB10`, of the 1990s: a PDB by link time and age.
     Pdb20 {
@@ -28,25 +28,28 @@ pub enum CodeView {
         timestamp: u32,
         /// How often the PDB was rewritten.
         age: u32,
-        /// The PDB's path on the machine that built it.
-        path: String,
+        /// The PDB's path on the machine that built it; see [`CodeView::path`].
+        path: Option<String>,
     },
 }
 
 impl CodeView {
-    /// The PDB's path on the machine that built it. Hostile text, and not always UTF-8 in the image: older linkers
-    /// used the code page of their machine, whose bytes are replaced here.
+    /// The PDB's path on the machine that built it. `None` if the end of the record is absent: the identity stands
+    /// in front of it and does not depend on it.
+    ///
+    /// It is hostile text, and not always UTF-8 in the image: older linkers used the code page of their machine,
+    /// whose bytes are replaced here.
     #[must_use]
-    pub fn path(&self) -> &str {
+    pub fn path(&self) -> Option<&str> {
         match self {
-            Self::Pdb70 { path, .. } | Self::Pdb20 { path, .. } => path,
+            Self::Pdb70 { path, .. } | Self::Pdb20 { path, .. } => path.as_deref(),
         }
     }
 
     /// The PDB's file name: what follows the last slash of either kind.
     #[must_use]
-    pub fn file_name(&self) -> &str {
-        self.path().rsplit(['\\', '/']).next().unwrap_or_default()
+    pub fn file_name(&self) -> Option<&str> {
+        self.path()?.rsplit(['\\', '/']).next()
     }
 }
 
@@ -71,46 +74,51 @@ pub(crate) fn read(image: &dyn ImageBytes, directory: Option<DataDirectory>) -> 
             continue;
         }
         ImageError::check("size of the CodeView record", entry_rva, size, limits::CODE_VIEW)?;
-        let record = fetch(image, entry_rva, rva, offset, size)?;
+        let (record, present) = fetch(image, entry_rva, rva, offset, size);
         let place = if rva == 0 { entry_rva } else { rva };
-        if let Some(found) = parse(Bytes::new(&record, place.into()))? {
-            return Ok(Some(found));
+        match parse(Bytes::new(&record, place.into()), present.is_ok()) {
+            Ok(None) => {}
+            Ok(found) => return Ok(found),
+            // Absent bytes explain a record that cannot be parsed.
+            Err(error) => return Err(present.err().unwrap_or(error)),
         }
     }
     Ok(None)
 }
 
-/// The bytes of a record. One without an RVA is outside every section and stands in the file only.
+/// As many bytes of a record as are present, and the error that stopped the reading. A record without an RVA is
+/// outside every section and stands in the file only.
 fn fetch(
     image: &dyn ImageBytes,
     entry_rva: u32,
     rva: u32,
     offset: u32,
     size: u32,
-) -> Result<alloc::vec::Vec<u8>, ImageError> {
+) -> (Vec<u8>, Result<(), ImageError>) {
     if rva != 0 {
-        return bytes::vec(image, rva, size, "CodeView record");
+        return bytes::prefix(image, rva, size, "CodeView record");
     }
-    let mut record = alloc::vec![0; size as usize];
-    match image.read_file(offset, &mut record).stopped {
-        None => Ok(record),
-        // There is no RVA to name but that of the entry which points to the record.
-        Some(reason) => Err(ImageError::unreadable("CodeView record", entry_rva, reason)),
-    }
+    let mut record = vec![0; size as usize];
+    let read = image.read_file(offset, &mut record);
+    record.truncate(read.filled);
+    // There is no RVA to name but that of the entry which points to the record.
+    let fail = |reason| ImageError::unreadable("CodeView record", entry_rva, reason);
+    (record, read.stopped.map_or(Ok(()), |reason| Err(fail(reason))))
 }
 
-/// One record; `None` for the older kinds, which hold symbols instead of naming a file.
-fn parse(mut record: Bytes<'_>) -> Result<Option<CodeView>, ImageError> {
-    let signature = record.take(4, "CodeView signature")?;
-    let found = match signature {
+/// One record; `None` for the older kinds, which hold symbols instead of naming a file. `complete` says that no byte
+/// of it is absent.
+fn parse(mut record: Bytes<'_>, complete: bool) -> Result<Option<CodeView>, ImageError> {
+    let path = |rest: &[u8]| (complete || rest.contains(&0)).then(|| utf8_until_nul(rest));
+    let found = match record.take(4, "CodeView signature")? {
         b"RSDS" => {
             let (guid, age) = (record.guid("PDB GUID")?, record.u32("PDB age")?);
-            CodeView::Pdb70 { guid, age, path: utf8_until_nul(record.rest()) }
+            CodeView::Pdb70 { guid, age, path: path(record.rest()) }
         }
         b"NB10" => {
             record.skip(4, "CodeView offset")?;
             let (timestamp, age) = (record.u32("PDB time stamp")?, record.u32("PDB age")?);
-            CodeView::Pdb20 { timestamp, age, path: utf8_until_nul(record.rest()) }
+            CodeView::Pdb20 { timestamp, age, path: path(record.rest()) }
         }
         _ => return Ok(None),
     };

@@ -10,6 +10,15 @@
 //! it is asked for: [`Image::code_view`], [`Image::exports`], [`Image::find_export`], [`Image::version`]. Each part
 //! fails alone, with an [`ImageError`] that names the part, the RVA and the reason.
 //!
+//! ```
+//! use dumplens_base::{Memory, Va};
+//! use dumplens_image::{CodeView, Image, ImageError};
+//!
+//! fn debug_file(memory: &dyn Memory, base: Va) -> Result<Option<CodeView>, ImageError> {
+//!     Image::mapped(memory, base)?.code_view()
+//! }
+//! ```
+//!
 //! The layouts are those of Microsoft's "PE Format" specification and of the `winnt.h` and `verrsrc.h` headers of the
 //! Windows SDK.
 #![no_std]

@@ -74,8 +74,8 @@ fn the_code_view_record_names_the_pdb() {
     for pe in [Pe::default(), pe32()] {
         both(&pe, |image| {
             let found = image.code_view().unwrap().unwrap();
-            assert_eq!(found, CodeView::Pdb70 { guid: GUID, age: 7, path: PDB.into() });
-            assert_eq!(found.file_name(), "tiny.pdb");
+            assert_eq!(found, CodeView::Pdb70 { guid: GUID, age: 7, path: Some(PDB.into()) });
+            assert_eq!(found.file_name(), Some("tiny.pdb"));
         });
     }
 }
@@ -84,7 +84,7 @@ fn the_code_view_record_names_the_pdb() {
 fn old_code_view_is_told_apart() {
     let record = b"NB10\0\0\0\0\x78\x56\x34\x12\x03\0\0\0old.pdb\0".to_vec();
     both(&Pe { record, ..Pe::default() }, |image| {
-        let expected = CodeView::Pdb20 { timestamp: 0x1234_5678, age: 3, path: "old.pdb".into() };
+        let expected = CodeView::Pdb20 { timestamp: 0x1234_5678, age: 3, path: Some("old.pdb".into()) };
         assert_eq!(image.code_view(), Ok(Some(expected)));
     });
     // NB09 holds symbols, it names no file.
@@ -95,7 +95,7 @@ fn old_code_view_is_told_apart() {
 fn a_code_view_record_outside_every_section_is_in_the_file_only() {
     let pe = Pe { record_mapped: false, ..Pe::default() };
     let found = file(pe.file()).unwrap().code_view().unwrap().unwrap();
-    assert_eq!(found, CodeView::Pdb70 { guid: GUID, age: 7, path: PDB.into() });
+    assert_eq!(found, CodeView::Pdb70 { guid: GUID, age: 7, path: Some(PDB.into()) });
     let memory = pe.memory();
     let error = mapped(&memory).code_view().unwrap_err();
     assert_eq!(error.kind, ImageErrorKind::Unreadable(Unreadable::FileOnly));
@@ -267,6 +267,26 @@ fn each_part_fails_alone_and_says_which_page_is_missing() {
     assert_eq!(missing(image.version().unwrap_err()), BASE + u64::from(RSRC));
     assert!(image.code_view().unwrap().is_some());
     assert_eq!(image.exports().unwrap().list.len(), 6);
+}
+
+#[test]
+fn the_identity_of_the_pdb_does_not_depend_on_its_path() {
+    let pe = Pe::default();
+    let mut memory = pe.memory();
+    let debug = u32::from_le_bytes(memory.bytes[0x80 + 24 + 112 + 48..][..4].try_into().unwrap()) as usize;
+    // The record moves to the end of a page: first the path is cut, then the GUID.
+    for (rva, found) in [(INIT - 26, true), (INIT - 24, true), (INIT - 23, false), (INIT - 2, false)] {
+        let rva = rva as usize;
+        memory.bytes[debug + 28 + 20..][..4].copy_from_slice(&(rva as u32).to_le_bytes());
+        memory.bytes[rva..rva + pe.record.len()].copy_from_slice(&pe.record);
+        memory.absent = [INIT].into();
+        let answer = mapped(&memory).code_view();
+        if found {
+            assert_eq!(answer, Ok(Some(CodeView::Pdb70 { guid: GUID, age: 7, path: None })));
+        } else {
+            assert_eq!(missing(answer.unwrap_err()), BASE + u64::from(INIT));
+        }
+    }
 }
 
 /// So many exports that their tables reach into the second page of `.rdata`.

@@ -12,8 +12,8 @@ use std::{
 use dumplens_base::{Machine, Memory, ReadOutcome, Region, Va};
 use dumplens_image::{CodeView, Image, ImageBytes};
 
-/// Every file of the data set that begins as an image does; `None`, with a message, if there is no data set.
-fn images() -> Option<Vec<(PathBuf, Vec<u8>)>> {
+/// Every file of the data set with one of these endings; `None`, with a message, if there is no data set.
+fn files(endings: &[&str]) -> Option<Vec<(PathBuf, Vec<u8>)>> {
     let Some(folder) = std::env::var_os("DUMPLENS_DATA") else {
         println!("skipped: DUMPLENS_DATA not set");
         return None;
@@ -24,15 +24,19 @@ fn images() -> Option<Vec<(PathBuf, Vec<u8>)>> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|ending| ["exe", "dll", "sys", "pyd"].iter().any(|e| ending == *e)) {
+            } else if path.extension().is_some_and(|ending| endings.iter().any(|one| ending == *one)) {
                 let bytes = fs::read(&path).unwrap();
                 found.push((path, bytes));
             }
         }
     }
     found.sort();
-    assert!(!found.is_empty(), "no image in the data set");
+    assert!(!found.is_empty(), "no such file in the data set");
     Some(found)
+}
+
+fn images() -> Option<Vec<(PathBuf, Vec<u8>)>> {
+    files(&["exe", "dll", "sys", "pyd"])
 }
 
 /// The other tool's words, or `None`, with a message, where it is not installed.
@@ -214,7 +218,7 @@ fn code_view<B: ImageBytes>(image: &Image<B>, text: &str) -> u32 {
     let expected = entries.iter().find(|entry| entry.fields.contains_key("PDBGUID")).map(|entry| CodeView::Pdb70 {
         guid: guid(&entry.fields["PDBGUID"]),
         age: entry.number("PDBAge") as u32,
-        path: entry.fields["PDBFileName"].clone(),
+        path: Some(entry.fields["PDBFileName"].clone()),
     });
     let found = image.code_view().unwrap();
     assert_eq!(found, expected);
@@ -304,5 +308,14 @@ fn an_image_cut_at_any_place_is_no_reason_to_panic() {
             let Ok(image) = Image::file(Rc::new(bytes[..cut].to_vec())) else { continue };
             let _ = (image.code_view(), image.exports(), image.find_export("DllMain"), image.version());
         }
+    }
+}
+
+#[test]
+fn files_of_other_kinds_are_refused_by_their_signature() {
+    let Some(files) = files(&["pdb", "mdmp"]) else { return };
+    for (path, bytes) in files {
+        let error = Image::file(Rc::new(bytes)).unwrap_err();
+        assert_eq!(error.what, "DOS signature", "{}", path.display());
     }
 }
