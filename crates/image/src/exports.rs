@@ -110,73 +110,64 @@ pub(crate) fn all(image: &dyn ImageBytes, range: Option<DataDirectory>) -> Resul
     let names = fetch(table.names, table.name_count, 4, "export name table");
     let ordinals = fetch(table.ordinals, table.name_count, 2, "export ordinal table");
 
-    let mut budget = limits::EXPORT_TEXT as usize;
+    let mut listing = Listing { found, table: &table, budget: limits::EXPORT_TEXT as usize };
     let mut named = vec![false; table.address_count as usize];
     for position in 0..table.name_count as usize {
         let (Some(name), Some(index)) = (bytes::u32_at(&names, position), bytes::u16_at(&ordinals, position)) else {
             break;
         };
-        if u32::from(index) >= table.address_count {
-            found.lost(1, ImageError::invalid("export ordinal", table.ordinals, index.into()));
+        let Some(flag) = named.get_mut(usize::from(index)) else {
+            listing.found.lost(1, ImageError::invalid("export ordinal", table.ordinals, index.into()));
             continue;
-        }
-        // Entries of the address table that could not be read have been counted.
-        let Some(rva) = bytes::u32_at(&addresses, index.into()).filter(|rva| *rva != 0) else { continue };
-        let name = match bytes::text(image, name, "export name") {
-            Ok(name) => name,
-            Err(error) => {
-                spend(&mut budget, looked_at(&error), range)?;
-                found.lost(1, error);
-                continue;
-            }
         };
-        spend(&mut budget, name.len(), range)?;
-        if let Some(flag) = named.get_mut(usize::from(index)) {
-            *flag = true;
-        }
-        match table.export(image, index.into(), rva) {
-            Ok(export) => {
-                spend(&mut budget, export.forwarder.as_ref().map_or(0, String::len), range)?;
-                found.list.push(Export { name: Some(text(name)), ..export });
-            }
-            Err(error) => {
-                spend(&mut budget, looked_at(&error), range)?;
-                found.lost(1, error);
-            }
-        }
+        // Entries of the address table that could not be read have been counted; 0 is a hole.
+        let Some(rva) = bytes::u32_at(&addresses, index.into()).filter(|rva| *rva != 0) else { continue };
+        let Some(name) = listing.spend(bytes::text(image, name, "export name"), Vec::len)? else { continue };
+        *flag = true;
+        listing.add(image, index.into(), rva, Some(text(name)))?;
     }
     for (index, named) in (0_u32..).zip(named) {
-        let Some(rva) = bytes::u32_at(&addresses, index as usize).filter(|rva| *rva != 0 && !named) else { continue };
-        match table.export(image, index, rva) {
-            Ok(export) => {
-                spend(&mut budget, export.forwarder.as_ref().map_or(0, String::len), range)?;
-                found.list.push(export);
-            }
-            Err(error) => {
-                spend(&mut budget, looked_at(&error), range)?;
-                found.lost(1, error);
-            }
+        match bytes::u32_at(&addresses, index as usize) {
+            Some(rva) if rva != 0 && !named => listing.add(image, index, rva, None)?,
+            _ => {}
         }
     }
+    let mut found = listing.found;
     found.list.sort_by_key(|export| export.ordinal);
     Ok(found)
 }
 
-/// How much text was read in vain.
-const fn looked_at(error: &ImageError) -> usize {
-    match error.kind {
-        ImageErrorKind::Unterminated { limit } => limit as usize,
-        _ => 0,
-    }
+/// A list in the making. Tables whose entries all point to one long text would let it grow without bound, so all
+/// text comes out of one budget.
+struct Listing<'a> {
+    found: Exports,
+    table: &'a Table,
+    /// Bytes of text that may still be read.
+    budget: usize,
 }
 
-/// Takes `len` bytes of text from the budget. Tables whose entries all point to one long text would otherwise grow
-/// without bound.
-fn spend(budget: &mut usize, len: usize, range: DataDirectory) -> Result<(), ImageError> {
-    let limit = limits::EXPORT_TEXT.into();
-    let kind = ImageErrorKind::TooMany { value: u64::from(limits::EXPORT_TEXT) + 1, limit };
-    *budget = budget.checked_sub(len).ok_or(ImageError { what: "text of the exports", rva: range.rva, kind })?;
-    Ok(())
+impl Listing<'_> {
+    /// Takes what was read out of the budget; `None` if it could not be read, which is counted.
+    fn spend<T>(&mut self, read: Result<T, ImageError>, len: impl Fn(&T) -> usize) -> Result<Option<T>, ImageError> {
+        let cost = match &read {
+            Ok(read) => len(read),
+            // Text read in vain has been read as well.
+            Err(ImageError { kind: ImageErrorKind::Unterminated { limit }, .. }) => *limit as usize,
+            Err(_) => 0,
+        };
+        let limit = u64::from(limits::EXPORT_TEXT);
+        let kind = ImageErrorKind::TooMany { value: limit.saturating_add(1), limit };
+        let too_much = ImageError { what: "text of the exports", rva: self.table.range.rva, kind };
+        self.budget = self.budget.checked_sub(cost).ok_or(too_much)?;
+        Ok(read.map_err(|error| self.found.lost(1, error)).ok())
+    }
+
+    fn add(&mut self, image: &dyn ImageBytes, index: u32, rva: u32, name: Option<String>) -> Result<(), ImageError> {
+        let export = self.table.export(image, index, rva);
+        let export = self.spend(export, |export| export.forwarder.as_ref().map_or(0, String::len))?;
+        self.found.list.extend(export.map(|export| Export { name, ..export }));
+        Ok(())
+    }
 }
 
 /// The name of the module, as the export directory has it.
