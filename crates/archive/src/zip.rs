@@ -300,11 +300,9 @@ fn read_extra(extra: &[u8], offset: u64, entry: &mut Entry, method: &mut u16) ->
                     entry.disk = field.u32(WHAT)?;
                 }
             }
-            0x9901 if entry.method == METHOD_AES => {
-                // Version, maker and strength stand in front. A short field costs the real method's name only.
-                if field.skip(5, WHAT).is_ok() {
-                    *method = field.u16(WHAT).unwrap_or(METHOD_AES);
-                }
+            // Version, maker and strength stand in front. A short field costs the real method's name only.
+            0x9901 if entry.method == METHOD_AES && field.skip(5, WHAT).is_ok() => {
+                *method = field.u16(WHAT).unwrap_or(METHOD_AES);
             }
             _ => {}
         }
