@@ -40,14 +40,13 @@ impl Decode for Deflate {
         self.input.consume(result.bytes_consumed);
         match result.status {
             Ok(MZStatus::StreamEnd) => self.ended = true,
-            Ok(_) => {}
-            Err(MZError::Buf) if result.bytes_written > 0 || (result.bytes_consumed > 0 && !at_end) => {}
-            Err(MZError::Buf) if at_end => return Err(ArchiveError::truncated(offset, "deflate stream")),
+            Ok(_) | Err(MZError::Buf) => {}
             Err(_) => return Err(ArchiveError::damaged(offset, "deflate stream")),
         }
-        // With nothing to read and nothing to show the stream waits for bytes that will never come.
-        if at_end && result.bytes_written == 0 && !self.ended {
-            return Err(ArchiveError::truncated(offset, "deflate stream"));
+        // Whoever neither reads nor writes waits for bytes that will never come.
+        if !self.ended && result.bytes_consumed == 0 && result.bytes_written == 0 {
+            let error = if at_end { ArchiveError::truncated } else { ArchiveError::damaged };
+            return Err(error(offset, "deflate stream"));
         }
         Ok(Step::Bytes(result.bytes_written))
     }

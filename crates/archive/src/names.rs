@@ -6,6 +6,9 @@ const UPPER_437: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ�
 
 /// Text in code page 437.
 pub(crate) fn cp437(bytes: &[u8]) -> String {
+    if bytes.is_ascii() {
+        return latin1(bytes);
+    }
     let upper: Vec<char> = UPPER_437.chars().collect();
     let decode = |byte: &u8| match byte.checked_sub(0x80) {
         None => char::from(*byte),

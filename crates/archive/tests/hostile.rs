@@ -214,7 +214,9 @@ fn samples() -> Vec<Vec<u8>> {
     lzx.extend(b"hello\0");
     let mut packed = ByHand::stored("zst", &text);
     (packed.data, packed.method) = (zstandard(&text), 93);
+    let lzx_blocks = common::lzx::pack(&more, 9000);
     vec![
+        cabinet_by_hand(0x0f03, &lzx_blocks, &[("a", 0, 40_000, 0), ("b", 39_000, 1000, 0)]),
         zip(&[("a", &text, true), ("b", &text, false)]),
         large.build(),
         packed.build(),
@@ -246,7 +248,7 @@ proptest! {
 
     #[test]
     fn a_damaged_archive_gives_content_or_an_error(
-        which in 0..8_usize,
+        which in 0..9_usize,
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {

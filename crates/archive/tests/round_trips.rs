@@ -181,6 +181,24 @@ fn an_uncompressed_lzx_block_unpacks() {
     assert_eq!(unpack(&archive, 0).unwrap(), b"hello");
 }
 
+#[test]
+fn lzx_folders_unpack_and_another_reader_agrees() {
+    let repeats = [content(20_000), vec![7; 70_000], content(30_000)].concat();
+    for (inner, block) in [(content(100_000), 50_000), (repeats, 9_999), (content(10), 4), (content(65_536), 32_768)] {
+        let blocks = common::lzx::pack(&inner, block);
+        let mut other = lzxd::Lzxd::new(lzxd::WindowSize::KB32);
+        let theirs: Vec<u8> = blocks
+            .iter()
+            .flat_map(|(packed, len)| other.decompress_next(packed, usize::from(*len)).unwrap().to_vec())
+            .collect();
+        assert!(theirs == inner, "the packer is right");
+        let size = inner.len() as u32;
+        let archive = cabinet_by_hand(0x0f03, &blocks, &[("a", 0, size, 0), ("b", size - 3, 3, 0)]);
+        assert!(unpack(&archive, 0).unwrap() == inner);
+        assert_eq!(unpack(&archive, 1).unwrap(), inner[inner.len() - 3..]);
+    }
+}
+
 /// Deflate's bits: numbers low bit first, codes high bit first.
 #[derive(Default)]
 struct Bits {

@@ -1,6 +1,8 @@
 //! Makers of archives. Where a crate's writer serves it is used; the rest is laid out by hand, so that it can lie.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
+pub mod lzx;
+
 use std::{
     io::{Cursor, Write},
     rc::Rc,
