@@ -1,4 +1,4 @@
-use core::ops::Range;
+use core::{fmt, ops::Range};
 use std::rc::Rc;
 
 use dumplens_base::Source;
@@ -54,10 +54,15 @@ impl Archive {
     /// Reads the directory of the archive in `source`.
     ///
     /// # Errors
-    /// [`ArchiveErrorKind::NotAnArchive`] if the content is none of ours, [`ArchiveErrorKind::NoDirectory`] or
+    /// [`ArchiveErrorKind::NotAnArchive`] if the content is none of ours, [`ArchiveErrorKind::Source`] if it cannot be
+    /// read, [`ArchiveErrorKind::NoDirectory`] or
     /// [`ArchiveErrorKind::Spanned`] for part of a zip archive, otherwise what is damaged and where.
     pub fn open(source: Source) -> Result<Self, ArchiveError> {
         let Some(format) = sniff(&source) else {
+            // What could not be read is not thereby something else.
+            let mut first = [0; 4];
+            let len = source.len().min(4);
+            source.read_at(0, first.get_mut(..usize::try_from(len).unwrap_or(0)).unwrap_or_default())?;
             return Err(ArchiveError::new(0, ArchiveErrorKind::NotAnArchive));
         };
         let whole = 0..source.len();
@@ -136,5 +141,12 @@ impl Archive {
             Directory::Gzip => Unpacker::new(Box::new(Gzip::new(whole())), Promise::default(), len, limit),
             Directory::Zstandard => Unpacker::new(Box::new(Zstandard::new(whole())), Promise::default(), len, limit),
         }
+    }
+}
+
+impl fmt::Debug for Archive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let members = self.members.len();
+        f.debug_struct("Archive").field("format", &self.format).field("members", &members).finish_non_exhaustive()
     }
 }

@@ -17,8 +17,8 @@ const HAS_RESERVE: u16 = 4;
 const CONTINUED: u16 = 0xfffd;
 /// The attribute of a file whose name is UTF-8.
 const NAME_IS_UTF8: u16 = 0x80;
-/// Most bytes of a name: the format allows 255, a few more cost nothing.
-const MOST_NAME: usize = 1024;
+/// Most bytes of a name: the format allows 255.
+const MOST_NAME: usize = 256;
 const FILE: &str = "cabinet file entry";
 const HEADER: &str = "cabinet header";
 

@@ -1,3 +1,5 @@
+use core::fmt;
+
 use crate::{ArchiveError, ArchiveErrorKind, input::Input};
 
 /// Most bytes that one call of [`Unpacker::next_chunk`] yields.
@@ -153,5 +155,11 @@ impl Unpacker {
     #[must_use]
     pub const fn written(&self) -> u64 {
         self.written
+    }
+}
+
+impl fmt::Debug for Unpacker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unpacker").field("written", &self.written).field("limit", &self.limit).finish_non_exhaustive()
     }
 }

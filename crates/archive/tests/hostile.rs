@@ -3,8 +3,11 @@
 
 mod common;
 
+use std::{cell::Cell, rc::Rc};
+
 use common::{ByHand, cabinet, cabinet_by_hand, content, drain, gzip, open, unpack, zip, zstandard};
-use dumplens_archive::{ArchiveErrorKind as Kind, MOST_WINDOW};
+use dumplens_archive::{Archive, ArchiveErrorKind as Kind, MOST_WINDOW};
+use dumplens_base::{ByteSource, SourceError, SourceErrorKind};
 use proptest::prelude::*;
 
 fn kind(bytes: &[u8]) -> Kind {
@@ -205,6 +208,36 @@ fn cabinet_files_outside_their_folder_end_with_an_error() {
     assert!(matches!(kind(&cabinet_by_hand(0, &[(vec![0; 4], 0x8001)], &[("a", 0, 1, 0)])), Kind::Damaged { .. }));
 }
 
+/// A file that is taken away after the first reads.
+struct Vanishing(Vec<u8>, Cell<usize>);
+
+impl ByteSource for Vanishing {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), SourceError> {
+        let Some(left) = self.1.get().checked_sub(1) else {
+            return Err(SourceError { offset, len: buf.len() as u64, kind: SourceErrorKind::Changed });
+        };
+        self.1.set(left);
+        self.0.read_at(offset, buf)
+    }
+}
+
+#[test]
+fn a_file_that_vanishes_is_told_apart_from_a_damaged_one() {
+    for bytes in samples() {
+        for reads in 0..4 {
+            let file = Rc::new(Vanishing(bytes.clone(), Cell::new(reads)));
+            match Archive::open(file).and_then(|archive| archive.unpack(0, 1 << 20)).and_then(drain) {
+                Ok(_) => {}
+                Err(error) => assert!(error.to_string().contains("was removed"), "{error:?}"),
+            }
+        }
+    }
+}
+
 /// Small archives of every kind, with one or two members each.
 fn samples() -> Vec<Vec<u8>> {
     let (text, more) = (content(2000), content(40_000));
@@ -214,7 +247,7 @@ fn samples() -> Vec<Vec<u8>> {
     lzx.extend(b"hello\0");
     let mut packed = ByHand::stored("zst", &text);
     (packed.data, packed.method) = (zstandard(&text), 93);
-    let lzx_blocks = common::lzx::pack(&more, 9000);
+    let lzx_blocks = common::lzx::pack(&more, 9001, Some(50_000));
     vec![
         cabinet_by_hand(0x0f03, &lzx_blocks, &[("a", 0, 40_000, 0), ("b", 39_000, 1000, 0)]),
         zip(&[("a", &text, true), ("b", &text, false)]),

@@ -181,22 +181,37 @@ fn an_uncompressed_lzx_block_unpacks() {
     assert_eq!(unpack(&archive, 0).unwrap(), b"hello");
 }
 
+/// What another reader makes of LZX blocks.
+fn read_by_lzxd(blocks: &[(Vec<u8>, u16)]) -> Vec<u8> {
+    let mut other = lzxd::Lzxd::new(lzxd::WindowSize::KB32);
+    blocks.iter().flat_map(|(packed, len)| other.decompress_next(packed, usize::from(*len)).unwrap().to_vec()).collect()
+}
+
 #[test]
 fn lzx_folders_unpack_and_another_reader_agrees() {
     let repeats = [content(20_000), vec![7; 70_000], content(30_000)].concat();
-    for (inner, block) in [(content(100_000), 50_000), (repeats, 9_999), (content(10), 4), (content(65_536), 32_768)] {
-        let blocks = common::lzx::pack(&inner, block);
-        let mut other = lzxd::Lzxd::new(lzxd::WindowSize::KB32);
-        let theirs: Vec<u8> = blocks
-            .iter()
-            .flat_map(|(packed, len)| other.decompress_next(packed, usize::from(*len)).unwrap().to_vec())
-            .collect();
-        assert!(theirs == inner, "the packer is right");
+    for (inner, block) in [(content(200_000), 50_001), (repeats, 9_999), (content(10), 3), (content(65_536), 32_768)] {
+        let blocks = common::lzx::pack(&inner, block, None);
+        assert!(read_by_lzxd(&blocks) == inner, "the packer is right");
         let size = inner.len() as u32;
         let archive = cabinet_by_hand(0x0f03, &blocks, &[("a", 0, size, 0), ("b", size - 3, 3, 0)]);
         assert!(unpack(&archive, 0).unwrap() == inner);
         assert_eq!(unpack(&archive, 1).unwrap(), inner[inner.len() - 3..]);
     }
+}
+
+#[test]
+fn calls_in_lzx_folders_are_translated_back() {
+    let mut inner = content(100_000);
+    for (at, target) in (0..inner.len() - 8).step_by(13).zip((1_u32..).step_by(77)) {
+        inner[at] = 0xe8;
+        inner[at + 1..at + 5].copy_from_slice(&target.wrapping_sub(40_000).to_le_bytes());
+    }
+    let blocks = common::lzx::pack(&inner, 30_001, Some(300_000));
+    let theirs = read_by_lzxd(&blocks);
+    assert!(theirs != inner, "some calls are translated");
+    let archive = cabinet_by_hand(0x0f03, &blocks, &[("a", 0, inner.len() as u32, 0)]);
+    assert!(unpack(&archive, 0).unwrap() == theirs);
 }
 
 /// Deflate's bits: numbers low bit first, codes high bit first.

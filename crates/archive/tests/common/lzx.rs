@@ -22,6 +22,17 @@ impl Words {
         }
     }
 
+    /// Fills up the word, with sixteen bits if it is full already, as stands in front of raw bytes.
+    fn align(&mut self) {
+        let bits = 16 - self.count;
+        self.put(0, bits);
+    }
+
+    fn raw(&mut self, bytes: &[u8]) {
+        assert_eq!(self.count, 0);
+        self.bytes.extend(bytes);
+    }
+
     pub fn finish(&mut self) -> Vec<u8> {
         while self.count != 0 {
             self.put(0, 1);
@@ -70,23 +81,42 @@ fn slot(formatted: usize) -> (usize, usize, u32) {
     }
 }
 
-/// Packs `content` for a window of 32 KiB. Blocks of the stream are `block` bytes; every second one is aligned. Answers
-/// the cabinet's blocks: packed bytes and unpacked size.
-pub fn pack(content: &[u8], block: usize) -> Vec<(Vec<u8>, u16)> {
+/// Packs `content` for a window of 32 KiB. Blocks of the stream are `block` bytes and verbatim, aligned and uncompressed
+/// in turns. With a `translation` size the reader will translate calls in it. Answers the cabinet's blocks: packed bytes
+/// and unpacked size.
+pub fn pack(content: &[u8], block: usize, translation: Option<u32>) -> Vec<(Vec<u8>, u16)> {
     let main = words(256 + 240, 256, 16, 8);
     let length = words(249, 0, 7, 7);
     let (mut out, mut blocks) = (Words::default(), Vec::new());
     let mut seen: HashMap<&[u8], usize> = HashMap::new();
     let mut recent = [1_usize; 3];
-    out.put(0, 1);
+    out.put(u32::from(translation.is_some()), 1);
+    if let Some(size) = translation {
+        out.put(size, 32);
+    }
     let (mut at, mut block_end, mut number) = (0, 0, 0);
     while at < content.len() {
         if at == block_end {
             let size = block.min(content.len() - at);
             block_end = at + size;
-            out.put(if number % 2 == 0 { 1 } else { 2 }, 3);
+            out.put(number % 3 + 1, 3);
             out.put(size as u32, 24);
-            if number % 2 != 0 {
+            if number % 3 == 2 {
+                out.align();
+                recent.iter().for_each(|offset| out.raw(&(*offset as u32).to_le_bytes()));
+                while at < block_end {
+                    let end = block_end.min((at / 32768 + 1) * 32768);
+                    out.raw(&content[at..end]);
+                    if end == block_end && !size.is_multiple_of(2) {
+                        out.raw(&[0]);
+                    }
+                    at = end;
+                    cut(&mut out, &mut blocks, at, content.len());
+                }
+                number += 1;
+                continue;
+            }
+            if number % 3 == 1 {
                 (0..8).for_each(|_| out.put(3, 3));
             }
             put_lengths(&mut out, &main[..256], number == 0);
