@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::{cell::Cell, rc::Rc};
+use std::{cell::Cell, rc::Rc, sync::LazyLock};
 
 use common::{ByHand, cabinet, cabinet_by_hand, content, drain, gzip, open, unpack, zip, zstandard};
 use dumplens_archive::{Archive, ArchiveErrorKind as Kind, MOST_WINDOW};
@@ -261,6 +261,8 @@ fn samples() -> Vec<Vec<u8>> {
     ]
 }
 
+static SAMPLES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(samples);
+
 fn try_all(bytes: &[u8]) {
     const LIMIT: u64 = 200_000;
     let Ok(archive) = open(bytes) else { return };
@@ -285,7 +287,7 @@ proptest! {
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {
-        let mut bytes = samples().swap_remove(which);
+        let mut bytes = SAMPLES[which].clone();
         for (at, value) in flips {
             let at = at.index(bytes.len());
             bytes[at] = value;

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use common::{ByHand, cabinet, cabinet_by_hand, content, drain, gzip, open, source, unpack, zip, zstandard};
 use dumplens_archive::{Archive, Format, SubSource};
-use dumplens_base::ByteSource;
+use dumplens_base::{ByteSource, SourceError};
 
 #[test]
 fn a_zip_archive_lists_files_and_folders_and_unpacks_each() {
@@ -52,6 +52,47 @@ fn sizes_and_offsets_of_a_large_zip_archive_stand_in_64_bit_structures() {
     assert_eq!((opened.members()[0].size, opened.members()[0].compressed_size), (Some(3000), 3000));
     assert_eq!(opened.stored_range(0).unwrap(), 42..3042);
     assert_eq!(unpack(&archive, 0).unwrap(), inner);
+}
+
+/// A file of zeros with bytes at its start and its end.
+struct Sparse {
+    head: Vec<u8>,
+    hole: u64,
+    tail: Vec<u8>,
+}
+
+impl ByteSource for Sparse {
+    fn len(&self) -> u64 {
+        self.head.len() as u64 + self.hole + self.tail.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), SourceError> {
+        for (place, byte) in (offset..).zip(buf) {
+            let behind = place.checked_sub(self.head.len() as u64 + self.hole);
+            let known = behind.map_or_else(|| self.head.get(place as usize), |at| self.tail.get(at as usize));
+            *byte = known.copied().unwrap_or(0);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_dump_of_five_gigabytes_stored_in_a_zip_archive_is_read_in_place() {
+    const HOLE: u64 = 5 << 30;
+    let mut member = ByHand::stored("a", b"");
+    member.large = true;
+    let mut head = member.build();
+    let mut tail = head.split_off(36);
+    // The member's two sizes, the directory's offset, and the offset of the 64-bit end record.
+    for at in [51, 59, 75 + 48, 75 + 56 + 8] {
+        let value = u64::from_le_bytes(*tail[at..].first_chunk().unwrap()) + HOLE;
+        tail[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+    let opened = Archive::open(Rc::new(Sparse { head, hole: HOLE, tail })).unwrap();
+    assert_eq!(opened.members()[0].size, Some(HOLE));
+    assert_eq!(opened.stored_range(0).unwrap(), 36..36 + HOLE);
+    let mut unpacker = opened.unpack(0, u64::MAX).unwrap();
+    assert_eq!(unpacker.next_chunk().unwrap().unwrap()[..10], [0; 10]);
 }
 
 #[test]
