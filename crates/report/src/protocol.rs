@@ -40,19 +40,35 @@ pub enum Request {
         /// Index in the list that [`Request::Streams`] gave.
         index: u32,
     },
-    /// Virtual memory. At most [`MAX_MEMORY_READ`] bytes.
+    /// Threads of one process, without stacks.
+    ProcessThreads {
+        /// Address of the process object.
+        object: Hex,
+    },
+    /// Memory. At most [`MAX_MEMORY_READ`] bytes.
     Memory {
+        /// Whose addresses are meant.
+        space: Space,
         /// First address.
         address: Hex,
         /// Bytes.
         length: u32,
     },
-    /// Captured memory ranges from an address on. At most [`MAX_REGIONS`].
+    /// Memory ranges that can be read, from an address on. At most [`MAX_REGIONS`].
     Regions {
+        /// Whose addresses are meant.
+        space: Space,
         /// First address of interest.
         from: Hex,
         /// How many ranges.
         count: u32,
+    },
+    /// How an address is translated, level by level.
+    Translate {
+        /// Whose addresses are meant; [`Space::Physical`] asks where the page stands in the file.
+        space: Space,
+        /// The address.
+        address: Hex,
     },
     /// The whole report as a document. Long for dumps with many threads.
     Export {
@@ -61,6 +77,21 @@ pub enum Request {
     },
     /// What the session has cost so far.
     Statistics,
+}
+
+/// Whose addresses are meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Space {
+    /// What was current at the crash: the program of a user dump; the kernel and the process that ran of a kernel dump.
+    #[default]
+    Current,
+    /// A process's own addresses, with the kernel above them.
+    Process {
+        /// Address of the process object.
+        object: Hex,
+    },
+    /// Physical memory.
+    Physical,
 }
 
 /// Most bytes that one [`Request::Memory`] answers.
@@ -86,7 +117,7 @@ pub enum Reply {
     Modules(Vec<Module>),
     /// To [`Request::UnloadedModules`].
     UnloadedModules(Vec<UnloadedModule>),
-    /// To [`Request::Threads`].
+    /// To [`Request::Threads`] and [`Request::ProcessThreads`].
     Threads(Vec<Thread>),
     /// To [`Request::Processes`].
     Processes(Vec<Process>),
@@ -99,7 +130,11 @@ pub enum Reply {
     /// To [`Request::Memory`].
     Memory(Vec<MemoryChunk>),
     /// To [`Request::Regions`].
-    Regions(Vec<MemoryRegion>),
+    Regions(Regions),
+    /// To [`Request::Translate`].
+    Translation(Translation),
+    /// To [`ToWorker::Open`], when the file is an archive with several members or one that must be unpacked first.
+    Archive(ArchiveListing),
     /// To [`Request::Export`].
     Export(String),
     /// To [`Request::Statistics`].
@@ -136,10 +171,10 @@ pub struct Counts {
     pub modules: u32,
     /// Unloaded modules.
     pub unloaded_modules: u32,
-    /// Threads.
-    pub threads: u32,
-    /// Processes.
-    pub processes: u32,
+    /// Threads; `None` if they have not been counted.
+    pub threads: Option<u32>,
+    /// Processes; `None` if they have not been counted.
+    pub processes: Option<u32>,
     /// Streams or parts.
     pub streams: u32,
 }
@@ -231,6 +266,83 @@ pub struct MemoryRegion {
     pub kind: String,
 }
 
+/// Ranges of memory, in address order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Regions {
+    /// The ranges.
+    pub regions: Vec<MemoryRegion>,
+    /// Where to ask on; `None` if nothing follows.
+    pub next: Option<Hex>,
+}
+
+/// How an address is translated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Translation {
+    /// The address.
+    pub address: Hex,
+    /// Whose addresses these are, and the root of their tables: "notepad.exe (4816), directory table base 0x1ad000".
+    pub space: String,
+    /// How the processor translates: "x64, 4 levels".
+    pub mode: String,
+    /// Every entry on the way.
+    pub steps: Vec<TranslationStep>,
+    /// The physical address, if the walk led to one.
+    pub physical: Option<Hex>,
+    /// Size of the page in bytes.
+    pub page_size: Option<u64>,
+    /// Where the byte stands in the file, if it does.
+    pub file_offset: Option<Hex>,
+    /// What came of it, in a sentence.
+    pub outcome: String,
+}
+
+/// One entry on the way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TranslationStep {
+    /// What debuggers call the entry: `PXE`, `PPE`, `PDE`, `PTE`, `prototype PTE`.
+    pub level: String,
+    /// Its physical address.
+    pub at: Option<Hex>,
+    /// Its virtual address, of prototype entries.
+    pub virtual_address: Option<Hex>,
+    /// Its value.
+    pub entry: Hex,
+    /// Page frame number it names.
+    pub frame: Option<Hex>,
+    /// Its flags in the letters of Windows debuggers: `---DA--KWEV`.
+    pub flags: String,
+    /// What it means.
+    pub meaning: String,
+}
+
+/// What is in an archive.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ArchiveListing {
+    /// What kind of archive it is: "zip archive".
+    pub format: String,
+    /// Its members; folders are left out.
+    pub members: Vec<ArchiveMember>,
+    /// Whether there are more members than are listed.
+    pub is_cut: bool,
+}
+
+/// A member of an archive.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ArchiveMember {
+    /// Its number, for [`ToWorker::OpenMember`].
+    pub index: u32,
+    /// Its name, as recorded.
+    pub name: String,
+    /// Its size in bytes, where the archive says.
+    pub size: Option<u64>,
+    /// Its size within the archive.
+    pub compressed_size: u64,
+    /// How it is compressed.
+    pub method: String,
+    /// Why it cannot be opened, if so.
+    pub problem: Option<String>,
+}
+
 /// What a session has cost so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Statistics {
@@ -251,6 +363,13 @@ pub enum ToWorker {
     Open {
         /// Number of this request.
         id: RequestId,
+    },
+    /// Unpack a member of the archive that was opened last and open it; answered like [`ToWorker::Open`].
+    OpenMember {
+        /// Number of this request.
+        id: RequestId,
+        /// Number of the member.
+        member: u32,
     },
     /// Ask about the opened dump.
     Call {
@@ -345,8 +464,8 @@ impl core::error::Error for Failure {}
 pub struct Progress {
     /// What is being done: "walking stacks".
     pub phase: String,
-    /// Steps done.
-    pub done: u32,
-    /// Steps in all.
-    pub total: u32,
+    /// Steps (or bytes) done.
+    pub done: u64,
+    /// Steps (or bytes) in all; 0 if that is not known.
+    pub total: u64,
 }

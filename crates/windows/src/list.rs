@@ -100,7 +100,7 @@ fn backwards(memory: &dyn Memory, head: Va, pointer: u8, limit: usize, seen: &mu
 
 /// Whether `head` looks like the head of a list: its first node points back at it.
 #[must_use]
-pub fn is_list_head(memory: &dyn Memory, head: Va, pointer: u8) -> bool {
+pub(crate) fn is_list_head(memory: &dyn Memory, head: Va, pointer: u8) -> bool {
     let Ok(first) = memory.read_pointer(head, pointer) else { return false };
     let back = Va(first).checked_add(u64::from(pointer));
     back.and_then(|back| memory.read_pointer(back, pointer).ok()) == Some(head.0)
