@@ -60,7 +60,8 @@ pub(crate) fn dist(out: &Path) -> Result<String> {
     sizes(out)
 }
 
-fn target_folder() -> Result<PathBuf> {
+/// Where cargo builds.
+pub(crate) fn target_folder() -> Result<PathBuf> {
     let mut command = std::process::Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     let text = run::output(command.args(["metadata", "--format-version=1", "--no-deps"]).current_dir(root()))?;
     let metadata: serde_json::Value =

@@ -7,6 +7,7 @@
 
 mod browser;
 mod dist;
+mod peers;
 mod run;
 mod serve;
 mod tests;
@@ -20,6 +21,7 @@ type Result<T = ()> = std::result::Result<T, String>;
 const HELP: &str = "\
 cargo xtask serve [--port N]         set up, build and serve the app on 127.0.0.1
 cargo xtask test [--no-browser]      set up and run every check and test, the browser tests included
+cargo xtask peers                    compare the test machines with what other people's readers find in them
 cargo xtask dist [--out DIR]         build the static site into a folder (default: dist)
 cargo xtask tidy                     check the arrows between crates and the house rules
 cargo xtask samples                  write the sample dumps in public/samples anew
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
             let out = option("--out").map_or_else(|| root().join("dist"), PathBuf::from);
             dist::dist(&out).map(|sizes| print!("{sizes}"))
         }
+        Some("peers") => peers::test(),
         Some("tidy") => tidy::tidy(),
         Some("samples") => samples(),
         None | Some("help" | "--help" | "-h") => {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::{Result, browser, dist, root, run, tidy};
+use crate::{Result, browser, dist, peers, root, run, tidy};
 
 /// Crates that must build where there is no standard library, and a target that has none.
 const NO_STD: [&str; 7] = ["base", "dump", "windows", "unwind", "analysis", "report", "engine"];
@@ -12,7 +12,7 @@ const WASM_TARGET: &str = "wasm32-unknown-unknown";
 /// Runs everything.
 pub(crate) fn test(with_browser: bool) -> Result {
     let started = Instant::now();
-    let total = if with_browser { 8 } else { 7 };
+    let total = if with_browser { 9 } else { 8 };
     let mut step = 0;
     let mut say = |what: &str| {
         step += 1;
@@ -47,6 +47,8 @@ pub(crate) fn test(with_browser: bool) -> Result {
         println!("DUMPLENS_DATA is not set: tests on real dumps say that they are skipped");
     }
     run::cargo(&["test", "--locked", "--workspace"])?;
+    say("independent readers");
+    peers::test()?;
     say("the site");
     let site = root().join("dist");
     print!("{}", dist::dist(&site)?);
