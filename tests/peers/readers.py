@@ -68,6 +68,8 @@ class Kdmp:
         }
         for index, value in enumerate(header.BugCheckCodeParameter):
             fields[f"parameter {index + 1}"] = value
+        fields["exception code"] = header.Exception.ExceptionCode
+        fields["exception address"] = header.Exception.ExceptionAddress
         if self.machine.paging != "arm64":
             fields["instruction pointer"] = context.Rip
             fields["stack pointer"] = context.Rsp
@@ -109,6 +111,16 @@ class Kdmp:
         return found[start : start + length]
 
 
+def as_type_5(kind):
+    """A crash layer of Volatility's, told that type 6 is stored like type 5: it has the reader, but not the number."""
+
+    class BitmapKernel(kind):
+        supported_dumptypes = [6]
+        dump_type = property(lambda _self: 5, lambda _self, _number: None)
+
+    return BitmapKernel
+
+
 class FiveLevels(intel.WindowsIntel32e):
     """Volatility's walk, told of one more level: it has no class of its own for that."""
 
@@ -121,7 +133,10 @@ class Volatility:
 
     name = "volatility3"
     follows = ("hardware", "transition")
-    notes = ("ARM64: pages and header only; this version has no layer that translates it",)
+    notes = (
+        "ARM64: pages and header only; this version has no layer that translates it",
+        "type 6 and LA57: its own code, told of the type's number and of the fifth level; as it is, it knows neither",
+    )
     layers = {
         "x86": intel.WindowsIntel,
         "pae": intel.WindowsIntelPAE,
@@ -135,8 +150,8 @@ class Volatility:
 
     @staticmethod
     def refuses(_machine, dump):
-        if dump["type"] not in (None, 1, 5):
-            return "its crash layers read types 1 and 5 only"
+        if dump["type"] not in (None, 1, 5, 6):
+            return "its crash layers know runs and the bitmap of types 5 and 6, not types 2, 8, 9 and 10"
         return None
 
     def __init__(self, path, machine, dump):
@@ -150,6 +165,7 @@ class Volatility:
             kind = elf.Elf64Layer
         else:
             kind = crash.WindowsCrashDump64Layer if machine.wide else crash.WindowsCrashDump32Layer
+            kind = as_type_5(kind) if dump["type"] == 6 else kind
         self.context.config["below.base_layer"] = "file"
         try:
             self.below = self.add(kind, "below")
@@ -187,6 +203,10 @@ class Volatility:
         }
         for index, value in enumerate(header.BugCheckCodeParameter):
             fields[f"parameter {index + 1}"] = value
+        if self.machine.wide:
+            # Its type for the code is signed.
+            fields["exception code"] = int(header.Exception.ExceptionCode) & 0xFFFF_FFFF
+            fields["exception address"] = header.Exception.ExceptionAddress
         return {name: int(value) for name, value in fields.items()}
 
     @staticmethod

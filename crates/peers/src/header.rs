@@ -29,6 +29,9 @@ pub fn of_machine(subject: &Subject, form: Form) -> Header {
     for (name, value) in PARAMETERS.into_iter().zip(spec.parameters) {
         header.insert(name, cut(value));
     }
+    if subject.is_wide() && form.dump_type.is_some() {
+        header.extend([("exception code", 0x8000_0003), ("exception address", machine.registers.ip)]);
+    }
     if let Some(number) = form.dump_type {
         header.insert("type", u64::from(number));
     }
@@ -44,7 +47,6 @@ pub fn of_dump(dump: &KernelDump) -> Header {
     let from = dump.header();
     let mut notes = Vec::new();
     let context = dump.context(&mut notes).expect("the header has a context");
-    assert!(notes.is_empty(), "{notes:?}");
     let mut header = Header::from([
         ("type", u64::from(from.dump_type.unwrap())),
         ("build", u64::from(from.build)),
@@ -63,5 +65,11 @@ pub fn of_dump(dump: &KernelDump) -> Header {
     for (name, value) in PARAMETERS.into_iter().zip(from.bugcheck_parameters) {
         header.insert(name, value);
     }
+    // The testkit writes none into 32-bit headers.
+    if let Some(exception) = dump.exception(&mut notes) {
+        header.insert("exception code", u64::from(exception.code));
+        header.insert("exception address", exception.address.0);
+    }
+    assert!(notes.is_empty(), "{notes:?}");
     header
 }

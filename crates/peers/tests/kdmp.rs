@@ -142,6 +142,8 @@ fn header(subject: &Subject, theirs: &KernelDumpParser) -> Header {
         ("parameter 3", from.bug_check_code_parameters[2]),
         ("parameter 4", from.bug_check_code_parameters[3]),
         ("debugger data", from.kd_debugger_data_block),
+        ("exception code", u64::from(theirs.exception_record().exception_code)),
+        ("exception address", theirs.exception_record().exception_address),
         ("time", from.system_time.cast_unsigned()),
         ("up time", from.system_up_time.cast_unsigned()),
     ]);

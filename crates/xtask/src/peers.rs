@@ -87,7 +87,7 @@ fn set_up(folder: &Path) -> std::result::Result<Python, String> {
     if let Some(packages) = &ready.packages {
         pip.arg("--target").arg(packages);
     }
-    quiet(&mut pip).map_err(|error| format!("the readers cannot be installed: {error}"))?;
+    quiet(&mut pip).map_err(|error| format!("pip cannot install the readers (is there a network?): {error}"))?;
     fs::write(&done, wanted).map_err(|error| format!("cannot write {}: {error}", done.display()))?;
     Ok(ready)
 }
