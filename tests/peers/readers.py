@@ -78,7 +78,7 @@ class Kdmp:
     @staticmethod
     def expected_pages(machine, dump):
         if dump["form"].startswith("bitmap"):
-            # It reads bits / 8 bytes of a bitmap; Windows' own page counts are even, so this is of little harm.
+            # It reads bits / 8 bytes of a bitmap, rounded down; the Rust crate rounds up, as Volatility and we do.
             end = (max(machine.pages) + 1) // 8 * 8
             return {pfn: page for pfn, page in machine.pages.items() if pfn < end}
         return machine.pages
