@@ -385,7 +385,9 @@ fn processes(make: &mut Maker, spec: &MachineSpec, map: &Map, head: u64, marks: 
     // Objects and stacks first: the kernel's tables must be complete when processes copy them.
     let sessions = [make.alloc(0x40), make.alloc(0x40)];
     for (number, session) in sessions.iter().enumerate() {
-        make.number(session + 8, number as u64, 4);
+        // Windows 11 24H2 has another session object: what its first fields hold is no session id.
+        let value = if spec.release.build >= 26_100 { 0xffff_ffff } else { number as u64 };
+        make.number(session + 8, value, 4);
     }
     for process in &spec.processes {
         let object = make.alloc(o.size_process as u64);
@@ -445,6 +447,10 @@ fn processes(make: &mut Maker, spec: &MachineSpec, map: &Map, head: u64, marks: 
             let page = make.phys.alloc();
             make.phys.put(page * PAGE, &process.id.to_le_bytes());
             tables.map(&mut make.phys, map.user, page, USER);
+            let peb = make.phys.alloc();
+            let (at, session) = if p == 8 { (0x7ff6_1230_0000, 0x2c0) } else { (0x7ffd_e000, 0x1d4) };
+            make.phys.put(peb * PAGE + session, &process.session.to_le_bytes());
+            tables.map(&mut make.phys, at, peb, USER);
             tables
         };
         roots.push(tables.root);
