@@ -134,12 +134,8 @@ pub fn sniff(source: &dyn ByteSource) -> Result<FileKind, ReadError> {
             "this is an event trace (.etl), not a dump; open it with Windows Performance Analyzer",
         ));
     }
-    if head.iter().all(|byte| *byte == 0) {
-        // Raw images of physical memory may start with a page of zeros; the last page seldom is zero too.
-        let tail = read_record(source, len.saturating_sub(HEAD), len.min(HEAD), HEAD, "last bytes")?;
-        if tail.iter().all(|byte| *byte == 0) {
-            return Ok(FileKind::Zeros);
-        }
+    if head.iter().all(|byte| *byte == 0) && is_zero_throughout(source)? {
+        return Ok(FileKind::Zeros);
     }
     if is_text(&head) {
         return Ok(FileKind::Text);
@@ -147,6 +143,21 @@ pub fn sniff(source: &dyn ByteSource) -> Result<FileKind, ReadError> {
     let mut magic = [0; 8];
     magic.iter_mut().zip(&head).for_each(|(to, from)| *to = *from);
     Ok(FileKind::Unknown { magic })
+}
+
+/// Whether samples from the whole file are zeros. A raw image of physical memory may start and end with zeros too.
+fn is_zero_throughout(source: &dyn ByteSource) -> Result<bool, ReadError> {
+    const SAMPLES: u64 = 256;
+    let last = source.len().saturating_sub(HEAD);
+    for sample in 1..=SAMPLES {
+        let at = (last / SAMPLES * sample) & !(HEAD - 1);
+        let at = if sample == SAMPLES { last } else { at };
+        let bytes = read_record(source, at, HEAD.min(source.len() - at), HEAD, "sample of the file")?;
+        if bytes.iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// An event trace starts with a `WMI_BUFFER_HEADER`: its buffer size, a power of two of at least 4 KiB, stands at 0 and

@@ -32,7 +32,7 @@ pub struct Hints {
     pub kernel_base: Option<Va>,
     /// Whether 32-bit paging was PAE, where the header says.
     pub pae: Option<bool>,
-    /// Number of processors.
+    /// Number of processors; 0 if nothing says it, and they are counted.
     pub processors: u32,
 }
 
@@ -55,7 +55,7 @@ pub struct Kernel {
     pub module_list: Option<Va>,
     /// Head of the process list.
     pub process_list: Option<Va>,
-    /// Number of processors, as the header says.
+    /// Number of processors, as the header says; 0 if it does not.
     pub processors: u32,
 }
 

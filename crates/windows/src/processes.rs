@@ -112,11 +112,17 @@ impl Kernel {
         };
         let p = self.pointer();
         let set = |offset: Option<u16>| offset.filter(|offset| *offset != 0).map(u64::from);
-        let count = self.processors.min(MOST_PROCESSORS);
+        let counted = self.processors == 0;
+        let count = if counted { MOST_PROCESSORS } else { self.processors.min(MOST_PROCESSORS) };
         let mut found = Vec::new();
         for number in 0..count {
             let slot = array.checked_add(u64::from(number) * u64::from(p));
-            let Some(block) = slot.and_then(|slot| self.pointer_at(slot)) else { continue };
+            let Some(block) = slot.and_then(|slot| self.pointer_at(slot)) else {
+                if counted {
+                    break;
+                }
+                continue;
+            };
             let prcb = read_prcb(&*self.space, block, data, p);
             // The block states its own number: a wrong one is no control block.
             if prcb.number.is_some_and(|own| own != number) {
@@ -132,7 +138,7 @@ impl Kernel {
                 prcb,
             });
         }
-        if found.len() as u64 != u64::from(count) {
+        if !counted && found.len() as u64 != u64::from(count) {
             notes.push(Note::missing(format!(
                 "the control blocks of {} of {count} processors cannot be read",
                 u64::from(count) - found.len() as u64

@@ -8,7 +8,7 @@ use dumplens_dump::{Dump, open};
 use dumplens_testkit::machine::{
     Machine, MachineSpec, Marks, PAGE, Paging, RELEASES, Release, Store, WIN10_X64, WIN11_ARM64, WIN11_X64,
 };
-use dumplens_windows::{Hints, Kernel};
+use dumplens_windows::{Hints, Kernel, find_in_memory};
 
 fn hints(machine: &Machine) -> Hints {
     Hints {
@@ -200,4 +200,31 @@ fn lists_that_loop_or_break_give_what_they_have() {
     let processes = broken.unwrap().processes(&mut notes);
     assert!(!processes.is_empty() && processes.len() < 6);
     assert!(notes.iter().any(|note| note.kind == NoteKind::Damaged), "{notes:?}");
+}
+
+#[test]
+fn raw_images_and_guest_cores_give_up_their_kernel() {
+    for release in RELEASES.into_iter().filter(|release| release.paging != Paging::La57) {
+        let machine = MachineSpec { encoded: release.build >= 9_600, ..MachineSpec::small(release) }.build();
+        for store in [Store::Raw, Store::Elf] {
+            if store == Store::Elf && !release.is_64_bit() {
+                continue;
+            }
+            let mut file = machine.write(store);
+            // Raw images are at least as long as the smallest memory that holds Windows.
+            file.resize(file.len().max(32 << 20), 0);
+            let Ok(Dump::Physical(image, _)) = open(Rc::new(file)) else { panic!("{release:?} {store:?}") };
+            let mut notes = Vec::new();
+            let pages: Rc<dyn dumplens_base::PhysMemory> = Rc::new(image.physical(&mut notes));
+            let hints = find_in_memory(&pages, image.machine, &image.roots, &mut notes)
+                .unwrap_or_else(|error| panic!("{release:?} {store:?}: {error}"));
+            assert_eq!(hints.kernel_base, Some(Va(machine.kernel_base)));
+            assert_eq!(hints.build, release.build);
+            let kernel = Kernel::find(pages, &hints, &mut notes).unwrap();
+            assert_eq!(kernel.modules(&mut notes).len(), 6);
+            assert_eq!(kernel.processes(&mut notes).len(), 6, "{release:?} {notes:?}");
+            assert_eq!(kernel.processor_list(&mut notes).len(), 2);
+            assert_eq!(kernel.decoded, release.build >= 9_600);
+        }
+    }
 }

@@ -166,6 +166,9 @@ pub(super) fn build(spec: &MachineSpec) -> Machine {
     if matches!(release.paging, Paging::X64 | Paging::Arm64) {
         kernel.map_self(&mut phys, 0x1f6);
     }
+    if matches!(release.paging, Paging::X86 | Paging::Pae) {
+        kernel.map_self_32(&mut phys);
+    }
     let mut make = Maker {
         offsets: release.offsets(),
         pointer: release.pointer(),

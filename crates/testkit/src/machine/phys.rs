@@ -245,6 +245,20 @@ impl Tables {
         self.set(phys, self.root + index * 8, entry);
     }
 
+    /// Points 32-bit tables at themselves, as Windows does: at 0xc0300000 with two levels, at 0xc0600000 with PAE.
+    pub fn map_self_32(&self, phys: &mut PhysImage) {
+        if self.paging == Paging::X86 {
+            let entry = self.paging.table_entry(self.root / PAGE, 22);
+            self.set(phys, self.root + 0x300 * 4, entry);
+            return;
+        }
+        let directories: Vec<u64> = (0..4_u64).map(|index| self.entry_at(phys, index << 30, 21) & !0xfff).collect();
+        for (index, directory) in directories.iter().enumerate() {
+            let entry = self.paging.table_entry(directory / PAGE, 21);
+            self.set(phys, directories[3] + index as u64 * 8, entry);
+        }
+    }
+
     /// New tables that share the kernel's half of these.
     pub fn process(&self, phys: &mut PhysImage) -> Self {
         let new = Self::new(phys, self.paging);
