@@ -213,7 +213,9 @@ impl fmt::Display for PageFault {
             PageReason::Malformed => {
                 write!(f, "cannot be translated: its {level} {entry:#x} sets bits that must be clear")
             }
-            PageReason::TableNotInDump { .. } | PageReason::Source(_) | PageReason::PrototypeUnreadable { .. } => Ok(()),
+            PageReason::TableNotInDump { .. } | PageReason::Source(_) | PageReason::PrototypeUnreadable { .. } => {
+                Ok(())
+            }
         }
     }
 }

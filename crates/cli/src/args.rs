@@ -29,8 +29,10 @@ pub(crate) enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
-    /// Print virtual memory as a hex dump
+    /// Print memory as a hex dump
     Read {
+        #[command(flatten)]
+        space: SpaceArgs,
         /// Dump file
         file: PathBuf,
         /// First address, hexadecimal
@@ -40,14 +42,51 @@ pub(crate) enum Command {
         #[arg(value_parser = length)]
         length: u32,
     },
+    /// Show how an address is translated, entry by entry
+    Translate {
+        #[command(flatten)]
+        space: SpaceArgs,
+        /// Print one JSON document instead of text
+        #[arg(long)]
+        json: bool,
+        /// Dump file
+        file: PathBuf,
+        /// Addresses, hexadecimal
+        #[arg(required = true, value_parser = address, value_name = "ADDRESS")]
+        addresses: Vec<Hex>,
+    },
+    /// List the ranges of memory that can be read
+    Regions {
+        #[command(flatten)]
+        space: SpaceArgs,
+        /// Print one JSON document instead of a table
+        #[arg(long)]
+        json: bool,
+        /// First address of interest, hexadecimal
+        #[arg(long, value_parser = address, default_value = "0")]
+        from: Hex,
+        /// Dump file
+        file: PathBuf,
+    },
     /// List loaded and unloaded modules
     Modules(List),
     /// List threads
     Threads(List),
-    /// List processes
+    /// List processes as a tree
     Processes(List),
     /// List the parts of the file: minidump streams, or the parts of a kernel dump
     Streams(List),
+}
+
+/// Whose addresses are meant: what was current at the crash, unless one of these is given.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SpaceArgs {
+    /// Addresses are physical ones
+    #[arg(long, conflicts_with = "process")]
+    pub(crate) physical: bool,
+    /// Addresses are those of this process: its id, its image name, or the address of its object
+    #[arg(long, value_name = "PROCESS")]
+    pub(crate) process: Option<String>,
 }
 
 /// A command that lists something.

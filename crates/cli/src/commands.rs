@@ -10,15 +10,15 @@ use std::{
 use dumplens_base::BlockCache;
 use dumplens_engine::{Job, ReportJob, Session, Step};
 use dumplens_report::{
-    Hex,
     model::{Note, NoteKind, Report},
-    protocol::{Failure, MAX_MEMORY_READ, Progress, Reply, Request},
+    protocol::{Failure, Progress, Reply, Request},
     text,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     args::{Args, Command, List},
+    memory,
     source::FileSource,
 };
 
@@ -42,7 +42,11 @@ pub(crate) fn run(args: Args) -> io::Result<Outcome> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let outcome = match args.command {
         Command::Analyze { json, symbols, files } => analyze(&mut out, json, &symbols, &files)?,
-        Command::Read { file, address, length } => read(&mut out, &file, address, length)?,
+        Command::Read { space, file, address, length } => memory::read(&mut out, &space, &file, address, length)?,
+        Command::Translate { space, json, file, addresses } => {
+            memory::translate(&mut out, &space, json, &file, &addresses)?
+        }
+        Command::Regions { space, json, from, file } => memory::regions(&mut out, &space, json, from, &file)?,
         Command::Modules(list) => lists(&mut out, &list, &[Request::Modules, Request::UnloadedModules])?,
         Command::Threads(list) => lists(&mut out, &list, &[Request::Threads])?,
         Command::Processes(list) => lists(&mut out, &list, &[Request::Processes])?,
@@ -53,7 +57,7 @@ pub(crate) fn run(args: Args) -> io::Result<Outcome> {
 }
 
 /// Opens a dump, or says in one line why not.
-fn open(path: &Path) -> Option<Session> {
+pub(crate) fn open(path: &Path) -> Option<Session> {
     let explain = |reason: &dyn std::fmt::Display| eprintln!("dumplens: {}: {reason}", path.display());
     let file = match FileSource::open(path) {
         Ok(file) => file,
@@ -102,7 +106,7 @@ fn whole_report(session: &mut Session) -> Report {
     }
 }
 
-fn answer(session: &mut Session, request: Request) -> Result<Reply, Failure> {
+pub(crate) fn answer(session: &mut Session, request: Request) -> Result<Reply, Failure> {
     let mut job = Job::new(request);
     let mut bar = Bar::new();
     loop {
@@ -129,12 +133,12 @@ impl Bar {
     fn show(&mut self, progress: &Progress) {
         if self.bar.is_none() && self.started.elapsed() >= Self::PATIENCE {
             let style = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len}");
-            self.bar = style.ok().map(|style| ProgressBar::new(u64::from(progress.total)).with_style(style));
+            self.bar = style.ok().map(|style| ProgressBar::new(progress.total).with_style(style));
         }
         if let Some(bar) = &self.bar {
             bar.set_message(progress.phase.clone());
-            bar.set_length(u64::from(progress.total));
-            bar.set_position(u64::from(progress.done));
+            bar.set_length(progress.total);
+            bar.set_position(progress.done);
         }
     }
 }
@@ -148,31 +152,10 @@ impl Drop for Bar {
 }
 
 /// Text that is printed to a string first; writing to a string does not fail.
-fn render(write: impl FnOnce(&mut String) -> std::fmt::Result) -> String {
+pub(crate) fn render(write: impl FnOnce(&mut String) -> std::fmt::Result) -> String {
     let mut text = String::new();
     let _ = write(&mut text);
     text
-}
-
-fn read(out: &mut impl Write, path: &Path, address: Hex, length: u32) -> io::Result<Outcome> {
-    let Some(mut session) = open(path) else { return Ok(Outcome::Unreadable) };
-    let mut outcome = Outcome::Complete;
-    let mut done = 0;
-    while done < length {
-        let step = (length - done).min(MAX_MEMORY_READ);
-        let Some(start) = address.0.checked_add(u64::from(done)) else { break };
-        match answer(&mut session, Request::Memory { address: Hex(start), length: step }) {
-            Ok(Reply::Memory(chunks)) => {
-                if chunks.iter().any(|chunk| chunk.bytes.is_none()) {
-                    outcome = Outcome::Partial;
-                }
-                out.write_all(render(|text| text::memory(text, &chunks)).as_bytes())?;
-            }
-            other => return Ok(unexpected(path, other)),
-        }
-        done += step;
-    }
-    Ok(outcome)
 }
 
 fn lists(out: &mut impl Write, list: &List, requests: &[Request]) -> io::Result<Outcome> {
@@ -207,7 +190,7 @@ fn lists(out: &mut impl Write, list: &List, requests: &[Request]) -> io::Result<
     Ok(if partial { Outcome::Partial } else { Outcome::Complete })
 }
 
-fn unexpected(path: &Path, reply: Result<Reply, Failure>) -> Outcome {
+pub(crate) fn unexpected(path: &Path, reply: Result<Reply, Failure>) -> Outcome {
     match reply {
         Err(failure) => eprintln!("dumplens: {}: {failure}", path.display()),
         Ok(_) => eprintln!("dumplens: {}: the engine gave another answer than was asked for", path.display()),

@@ -6,6 +6,7 @@
 
 mod args;
 mod commands;
+mod memory;
 mod source;
 
 use std::process::ExitCode;

@@ -1,14 +1,14 @@
 //! What a dump holds, gathered once when it is opened, in a form that does not depend on its kind.
 
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{boxed::Box, rc::Rc, string::String, vec::Vec};
 
 use dumplens_analysis::{Access, Mode};
-use dumplens_base::{Machine, Memory, Note};
+use dumplens_base::{Machine, Memory, Note, Va};
 use dumplens_dump::Context;
-use dumplens_report::{model, protocol};
+use dumplens_report::{Hex, model, protocol};
 use dumplens_unwind::Bounds;
 
-use crate::{modules::ModuleMap, parts::Parts};
+use crate::{kernel::Full, modules::ModuleMap, parts::Parts};
 
 /// An open dump in neutral form.
 pub(crate) struct World {
@@ -17,12 +17,32 @@ pub(crate) struct World {
     pub(crate) windows: bool,
     pub(crate) dump: model::DumpInfo,
     pub(crate) modules: ModuleMap,
-    pub(crate) memory: Box<dyn Memory>,
-    pub(crate) threads: Vec<ThreadEntry>,
-    pub(crate) processes: Vec<model::Process>,
+    /// What was current at the crash.
+    pub(crate) memory: Rc<dyn Memory>,
+    pub(crate) lists: Lists,
+    /// The kernel in physical memory, of dumps that hold it.
+    pub(crate) full: Option<Box<Full>>,
     pub(crate) crash: Crash,
     pub(crate) parts: Box<dyn Parts>,
     pub(crate) notes: Vec<Note>,
+}
+
+/// Lists that may be long: in dumps that hold physical memory they are read when they are asked for.
+#[derive(Default)]
+pub(crate) struct Lists {
+    pub(crate) threads: Vec<ThreadEntry>,
+    pub(crate) threads_complete: bool,
+    pub(crate) processes: Vec<model::Process>,
+    pub(crate) processes_complete: bool,
+    /// Whether the images in memory have been asked for what the module list does not say.
+    pub(crate) modules_complete: bool,
+}
+
+impl Lists {
+    /// Lists that are all there.
+    pub(crate) const fn complete(threads: Vec<ThreadEntry>, processes: Vec<model::Process>) -> Self {
+        Self { threads, threads_complete: true, processes, processes_complete: true, modules_complete: true }
+    }
 }
 
 /// A thread and where its stack walk starts.
@@ -40,6 +60,18 @@ pub(crate) enum ThreadContext {
     Stored(usize),
     /// The crash's own context belongs to this thread.
     Crash,
+    /// In the control block of the processor with this number.
+    Processor(u32),
+    /// Not known: the thread did not run.
+    Absent,
+}
+
+impl ThreadEntry {
+    /// Says where the thread stands.
+    pub(crate) fn locate(&mut self, ip: Option<Va>, modules: &ModuleMap) {
+        self.row.instruction_pointer = ip.map(|ip| Hex(ip.0));
+        self.row.location = ip.and_then(|ip| modules.location(ip));
+    }
 }
 
 /// What is known about the crash itself.
@@ -58,7 +90,48 @@ pub(crate) struct Crash {
 impl World {
     /// A thread by its id.
     pub(crate) fn thread(&self, id: u64) -> Option<&ThreadEntry> {
-        self.threads.iter().find(|thread| thread.row.id == id)
+        self.lists.threads.iter().find(|thread| thread.row.id == id)
+    }
+
+    /// Reads a little more of the process list. `None` when it is complete.
+    pub(crate) fn load_processes(&mut self) -> Option<protocol::Progress> {
+        match &mut self.full {
+            Some(full) if !self.lists.processes_complete => full.load_processes(&mut self.lists, &mut self.notes),
+            _ => None,
+        }
+    }
+
+    /// Reads a little more of the thread list. `None` when it is complete.
+    pub(crate) fn load_threads(&mut self) -> Option<protocol::Progress> {
+        let processes = self.load_processes();
+        if processes.is_some() {
+            return processes;
+        }
+        let full = self.full.as_mut().filter(|_| !self.lists.threads_complete)?;
+        let progress = full.load_threads(&mut self.lists, &mut self.notes);
+        let crash = self.crash.context.as_ref().map(|(context, _)| context.instruction_pointer());
+        for entry in &mut self.lists.threads {
+            let ip = match entry.context {
+                ThreadContext::Crash => crash,
+                ThreadContext::Processor(number) if entry.row.instruction_pointer.is_none() => {
+                    let on = full.processors.iter().find(|processor| processor.number == number);
+                    on.and_then(|processor| full.context_of(processor)).map(|context| context.instruction_pointer())
+                }
+                _ => continue,
+            };
+            if ip.is_some() {
+                entry.locate(ip, &self.modules);
+            }
+        }
+        progress
+    }
+
+    /// Asks a few more images in memory for what the module list does not say. `None` when all were asked.
+    pub(crate) fn load_modules(&mut self) -> Option<protocol::Progress> {
+        match &mut self.full {
+            Some(full) if !self.lists.modules_complete => full.load_images(&mut self.modules, &mut self.lists),
+            _ => None,
+        }
     }
 
     /// Lengths of the lists.
@@ -67,8 +140,8 @@ impl World {
         protocol::Counts {
             modules: count(self.modules.all().len()),
             unloaded_modules: count(self.modules.unloaded().len()),
-            threads: count(self.threads.len()),
-            processes: count(self.processes.len()),
+            threads: self.lists.threads_complete.then(|| count(self.lists.threads.len())),
+            processes: self.lists.processes_complete.then(|| count(self.lists.processes.len())),
             streams: count(self.parts.list().len()),
         }
     }

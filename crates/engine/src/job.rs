@@ -35,6 +35,9 @@ impl Job {
 
     /// Does a bounded piece of work, a few milliseconds on a desktop machine.
     pub fn step(&mut self, session: &mut Session) -> Step {
+        if let Some(progress) = prepare(&self.request, session) {
+            return Step::Working(progress);
+        }
         let Request::Export { format } = self.request else {
             return Step::Done(session.answer(&self.request));
         };
@@ -42,6 +45,20 @@ impl Job {
             Err(progress) => Step::Working(progress),
             Ok(report) => Step::Done(export(&report, format).map(Reply::Export)),
         }
+    }
+}
+
+/// Reads a piece of the lists that a request needs. `None` when they are there.
+///
+/// What was read stays with the session: a cancelled request costs nothing when it is asked again.
+fn prepare(request: &Request, session: &mut Session) -> Option<Progress> {
+    match request {
+        Request::Modules => session.world_mut().load_modules(),
+        Request::Processes => session.world_mut().load_processes(),
+        Request::Threads => session.world_mut().load_threads(),
+        // The threads that ran are known from the start.
+        Request::Stack { thread } if session.world().thread(*thread).is_none() => session.world_mut().load_threads(),
+        _ => None,
     }
 }
 
@@ -58,6 +75,12 @@ fn export(report: &Report, format: ExportFormat) -> Result<String, Failure> {
             message: alloc::format!("the report cannot be written as JSON: {error}"),
         }),
     }
+}
+
+/// Reads a piece of the lists that a report needs. `None` when they are there.
+fn load_all(session: &mut Session) -> Option<Progress> {
+    let world = session.world_mut();
+    world.load_modules().or_else(|| world.load_threads())
 }
 
 /// Threads whose stacks are walked in one step.
@@ -81,19 +104,23 @@ impl ReportJob {
     /// # Errors
     /// Not a failure: the progress so far, when there is more to do.
     pub fn step(&mut self, session: &mut Session) -> Result<Report, Progress> {
-        let total = session.world().threads.len();
+        if self.threads.is_empty()
+            && let Some(progress) = load_all(session)
+        {
+            return Err(progress);
+        }
+        let total = session.world().lists.threads.len();
         let from = self.threads.len();
-        for entry in session.world().threads.iter().skip(from).take(THREADS_PER_STEP) {
+        for entry in session.world().lists.threads.iter().skip(from).take(THREADS_PER_STEP) {
             let mut row = entry.row.clone();
             row.frames = session.thread_stack(entry).stack.frames;
             self.threads.push(row);
         }
         if self.threads.len() < total {
-            let count = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
             return Err(Progress {
                 phase: "walking stacks".into(),
-                done: count(self.threads.len()),
-                total: count(total),
+                done: self.threads.len() as u64,
+                total: total as u64,
             });
         }
         let threads = core::mem::take(&mut self.threads);
@@ -110,7 +137,7 @@ impl ReportJob {
             stack: summary.stack,
             modules: world.modules.rows(),
             unloaded_modules: world.modules.unloaded_rows(),
-            processes: world.processes.clone(),
+            processes: world.lists.processes.clone(),
             verdict: summary.verdict,
             notes: summary.notes,
         })

@@ -17,9 +17,11 @@ mod minidump;
 mod modules;
 mod parts;
 mod session;
+mod spaces;
 mod stacks;
 mod summary;
 mod text;
+mod translate;
 
 pub use job::{Job, ReportJob, Step};
 pub use session::Session;

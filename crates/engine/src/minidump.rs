@@ -15,7 +15,7 @@ use dumplens_report::{
 use dumplens_unwind::Bounds;
 
 use crate::{
-    facts::{Crash, ThreadContext, ThreadEntry, World},
+    facts::{Crash, Lists, ThreadContext, ThreadEntry, World},
     modules::ModuleMap,
     parts::minidump::MinidumpParts,
     text::{exception_model, system_time},
@@ -51,9 +51,9 @@ pub(crate) fn gather(dump: Minidump, file_name: Option<String>, file_size: u64) 
         windows,
         dump: info,
         modules,
-        memory: Box::new(memory),
-        threads,
-        processes,
+        memory: Rc::new(memory),
+        lists: Lists::complete(threads, processes),
+        full: None,
         crash,
         parts: Box::new(parts),
         notes,

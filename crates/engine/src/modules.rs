@@ -50,6 +50,13 @@ impl ModuleMap {
         &self.modules
     }
 
+    /// Changes what is known of a module; its base and size stay.
+    pub(crate) fn update(&mut self, index: usize, change: impl FnOnce(&mut Module)) {
+        if let Some(named) = self.modules.get_mut(index) {
+            change(&mut named.module);
+        }
+    }
+
     pub(crate) fn unloaded(&self) -> &[UnloadedModule] {
         &self.unloaded
     }

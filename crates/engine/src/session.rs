@@ -38,6 +38,9 @@ impl Session {
         let world = match open(source) {
             Ok(Dump::Minidump(dump)) => minidump::gather(dump, file_name, size),
             Ok(Dump::Kernel(dump)) => kernel::gather(dump, file_name, size),
+            Ok(Dump::Physical(image, kind)) => {
+                kernel::gather_image(&image, file_name, size).map_err(|reason| not_an_image(kind, &reason))?
+            }
             Err(error) => {
                 let kind = match error {
                     OpenError::NotADump(_) => FailureKind::NotADump,
@@ -57,6 +60,11 @@ impl Session {
 
     pub(crate) const fn world(&self) -> &World {
         &self.world
+    }
+
+    /// For the jobs that read lists piece by piece.
+    pub(crate) const fn world_mut(&mut self) -> &mut World {
+        &mut self.world
     }
 
     /// The summary; reached once and kept.
@@ -82,6 +90,16 @@ impl Session {
                 stored = self.world.parts.context(index);
                 (stored.as_ref(), "thread list")
             }
+            ThreadContext::Processor(number) => {
+                let full = self.world.full.as_ref();
+                let on = full.and_then(|full| full.processors.iter().find(|processor| processor.number == number));
+                stored = full.zip(on).and_then(|(full, processor)| full.context_of(processor));
+                (stored.as_ref(), "processor control block")
+            }
+            ThreadContext::Absent => {
+                let reason = String::from("The thread did not run. The registers of waiting threads are not read yet.");
+                return ThreadStack { context: None, stack: stacks::empty(id, reason) };
+            }
         };
         match context {
             Some(context) => ThreadStack {
@@ -102,8 +120,11 @@ impl Session {
             Request::Summary => Reply::Summary(Box::new(self.summary().clone())),
             Request::Modules => Reply::Modules(self.world.modules.rows()),
             Request::UnloadedModules => Reply::UnloadedModules(self.world.modules.unloaded_rows()),
-            Request::Threads => Reply::Threads(self.world.threads.iter().map(|thread| thread.row.clone()).collect()),
-            Request::Processes => Reply::Processes(self.world.processes.clone()),
+            Request::Threads => {
+                Reply::Threads(self.world.lists.threads.iter().map(|thread| thread.row.clone()).collect())
+            }
+            Request::ProcessThreads { object } => Reply::Threads(self.process_threads(*object)?),
+            Request::Processes => Reply::Processes(self.world.lists.processes.clone()),
             Request::Stack { thread } => {
                 let entry = self.world.thread(*thread);
                 let entry =
@@ -118,12 +139,11 @@ impl Session {
                 })?;
                 Reply::StreamDetails(details)
             }
-            Request::Memory { address, length } => {
-                Reply::Memory(memory_view::read(&*self.world.memory, *address, *length))
+            Request::Memory { space, address, length } => {
+                Reply::Memory(memory_view::read(&*self.memory(*space)?, *address, *length))
             }
-            Request::Regions { from, count } => {
-                Reply::Regions(memory_view::regions(&*self.world.memory, *from, *count))
-            }
+            Request::Regions { space, from, count } => Reply::Regions(self.regions(*space, *from, *count)?),
+            Request::Translate { space, address } => Reply::Translation(self.translate(*space, *address)?),
             Request::Statistics => Reply::Statistics(dumplens_report::protocol::Statistics::default()),
             Request::Export { .. } => {
                 let message = String::from("an export takes several steps; run it as a job");
@@ -131,6 +151,18 @@ impl Session {
             }
         })
     }
+}
+
+/// What an image without a kernel is called.
+fn not_an_image(kind: dumplens_dump::FileKind, reason: &str) -> Failure {
+    use dumplens_dump::FileKind;
+    let message = match kind {
+        FileKind::ElfCore => alloc::format!("not a Windows crash dump: {kind} ({reason})"),
+        _ => alloc::format!(
+            "not a Windows crash dump: {kind}. As a raw image of memory it makes no sense either: {reason}"
+        ),
+    };
+    Failure { kind: FailureKind::NotADump, message }
 }
 
 /// What stack walks in this dump need.

@@ -33,8 +33,11 @@ pub(crate) fn summary(world: &World) -> Summary {
 
 fn crash_stack(world: &World) -> Option<Stack> {
     let (context, source) = world.crash.context.as_ref()?;
-    let thread =
-        world.crash.thread.and_then(|id| world.thread(id)).or_else(|| world.threads.iter().find(|t| t.row.crashed));
+    let thread = world
+        .crash
+        .thread
+        .and_then(|id| world.thread(id))
+        .or_else(|| world.lists.threads.iter().find(|t| t.row.crashed));
     let bounds = thread.and_then(|thread| thread.bounds).filter(|bounds| {
         let sp = context.stack_pointer();
         // An exception can run on another stack than the thread's own (interrupt stacks, a corrupt pointer): its bounds

@@ -17,7 +17,14 @@ fn survives(bytes: Vec<u8>) -> bool {
             let _ = ask(&mut session, Request::StreamDetails { index: index as u32 });
         }
     }
-    let _ = ask(&mut session, Request::Regions { from: dumplens_report::Hex(0), count: 1000 });
+    let _ = ask(
+        &mut session,
+        Request::Regions {
+            space: dumplens_report::protocol::Space::Current,
+            from: dumplens_report::Hex(0),
+            count: 1000,
+        },
+    );
     report.is_partial()
 }
 

@@ -139,17 +139,24 @@ fn whom_the_parameters_accuse_is_named() {
 fn every_captured_byte_reads_and_the_rest_says_why_not() {
     let Some(bytes) = real("kernel/training_9f.dmp") else { return };
     let mut session = open(bytes).unwrap();
-    let Ok(Reply::Regions(regions)) = ask(&mut session, Request::Regions { from: Hex(0), count: 1000 }) else {
+    let Ok(Reply::Regions(regions)) = ask(
+        &mut session,
+        Request::Regions { space: dumplens_report::protocol::Space::Current, from: Hex(0), count: 1000 },
+    ) else {
         panic!()
     };
-    assert_eq!(regions.len(), 1000, "this dump has thousands of blocks");
-    for region in &regions {
+    assert_eq!(regions.regions.len(), 1000, "this dump has thousands of blocks");
+    for region in &regions.regions {
         let length = u32::try_from(region.length.0.min(0x1000)).unwrap();
-        let request = Request::Memory { address: region.start, length };
+        let request =
+            Request::Memory { space: dumplens_report::protocol::Space::Current, address: region.start, length };
         let Ok(Reply::Memory(chunks)) = ask(&mut session, request) else { panic!() };
         assert!(chunks.iter().all(|chunk| chunk.bytes.is_some()), "{}", region.start);
     }
-    let Ok(Reply::Memory(chunks)) = ask(&mut session, Request::Memory { address: Hex(0x1000), length: 16 }) else {
+    let Ok(Reply::Memory(chunks)) = ask(
+        &mut session,
+        Request::Memory { space: dumplens_report::protocol::Space::Current, address: Hex(0x1000), length: 16 },
+    ) else {
         panic!()
     };
     assert_eq!(chunks.len(), 1);

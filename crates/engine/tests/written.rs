@@ -53,10 +53,18 @@ fn the_driver_story_is_told_as_it_was_written() {
 #[test]
 fn objects_are_laid_over_memory_where_they_were() {
     let mut session = open(story::driver_at_raised_irql()).unwrap();
-    let request = Request::Memory { address: Hex(0xffff_bc8a_6a09_e040 + 0x5a8), length: 6 };
+    let request = Request::Memory {
+        space: dumplens_report::protocol::Space::Current,
+        address: Hex(0xffff_bc8a_6a09_e040 + 0x5a8),
+        length: 6,
+    };
     let Ok(Reply::Memory(chunks)) = ask(&mut session, request) else { panic!() };
     assert_eq!(chunks[0].bytes.as_ref().unwrap().0, b"System");
-    let request = Request::Memory { address: Hex(0xffff_f801_1f00_0000 + 0xc0_0b20 + 0x10), length: 4 };
+    let request = Request::Memory {
+        space: dumplens_report::protocol::Space::Current,
+        address: Hex(0xffff_f801_1f00_0000 + 0xc0_0b20 + 0x10),
+        length: 4,
+    };
     let Ok(Reply::Memory(chunks)) = ask(&mut session, request) else { panic!() };
     assert_eq!(chunks[0].bytes.as_ref().unwrap().0, b"KDBG");
 }
@@ -245,7 +253,10 @@ fn a_32_bit_small_dump_gives_drivers_stack_and_memory() {
         [(0x92c0_1234, Trust::Context), (0x92c0_2000, Trust::FramePointer), (0x8284_5000, Trust::FramePointer)];
     assert_eq!(found, expected);
     assert_eq!(report.verdict.blamed.unwrap().module, "moth");
-    let Ok(Reply::Memory(chunks)) = ask(&mut session, Request::Memory { address: Hex(0x92c0_8000), length: 11 }) else {
+    let Ok(Reply::Memory(chunks)) = ask(
+        &mut session,
+        Request::Memory { space: dumplens_report::protocol::Space::Current, address: Hex(0x92c0_8000), length: 11 },
+    ) else {
         panic!()
     };
     assert_eq!(chunks[0].bytes.as_ref().unwrap().0, b"hello again");
@@ -352,8 +363,14 @@ fn memory_beyond_four_gigabytes_is_found_by_offset_and_read_alone() {
     let source =
         Rc::new(Counting { source: Huge { start: dump.build(), len: 0x10_0000 + 6 * GIB }, bytes: Cell::new(0) });
     let mut session = Session::open(Rc::clone(&source) as Rc<dyn ByteSource>, None).unwrap();
-    let Ok(Reply::Memory(chunks)) = ask(&mut session, Request::Memory { address: Hex(0x7000_0000_3000), length: 16 })
-    else {
+    let Ok(Reply::Memory(chunks)) = ask(
+        &mut session,
+        Request::Memory {
+            space: dumplens_report::protocol::Space::Current,
+            address: Hex(0x7000_0000_3000),
+            length: 16,
+        },
+    ) else {
         panic!()
     };
     // The second range starts where the first ends in the file.

@@ -116,12 +116,10 @@ impl Cursor<'_> {
                 Software::Transition { pfn } if Pa::of_frame(pfn).is_some_and(|pa| phys.has_page(pa)) => {
                     Look::Page { len: rest, kind: "in transition" }
                 }
-                Software::Prototype { .. } | Software::PrototypeByVad => {
-                    match self.space.translate(va, &mut |_| {}) {
-                        Ok(mapping) if phys.has_page(mapping.pa) => Look::Page { len: rest, kind: "shared" },
-                        _ => Look::Hole { len: rest },
-                    }
-                }
+                Software::Prototype { .. } | Software::PrototypeByVad => match self.space.translate(va, &mut |_| {}) {
+                    Ok(mapping) if phys.has_page(mapping.pa) => Look::Page { len: rest, kind: "shared" },
+                    _ => Look::Hole { len: rest },
+                },
                 _ => Look::Hole { len: rest },
             },
             _ => Look::Hole { len: rest },

@@ -79,12 +79,7 @@ const PROTOTYPE: &str = "prototype PTE";
 impl AddressSpace {
     /// The space whose tables start where `directory_table_base` says; flag bits in it are masked off.
     #[must_use]
-    pub fn new(
-        phys: Rc<dyn PhysMemory>,
-        mode: Mode,
-        software: SoftwareFormat,
-        directory_table_base: u64,
-    ) -> Self {
+    pub fn new(phys: Rc<dyn PhysMemory>, mode: Mode, software: SoftwareFormat, directory_table_base: u64) -> Self {
         let root = Pa(mode.root(directory_table_base));
         Self { phys, mode, software, root, kernel: None, prototypes: None, cache: RefCell::default() }
     }
@@ -185,14 +180,7 @@ impl AddressSpace {
         let entry = self.walker().entry(entry_at).map_err(|_| unreadable())?;
         let hardware = Hardware::decode(self.mode, 12, entry);
         let software = matches!(hardware, Hardware::Invalid).then(|| self.software.decode_prototype(entry));
-        visit(&Step {
-            level: PROTOTYPE,
-            at: Some(entry_at),
-            virtual_address: Some(at),
-            entry,
-            hardware,
-            software,
-        });
+        visit(&Step { level: PROTOTYPE, at: Some(entry_at), virtual_address: Some(at), entry, hardware, software });
         let within = va.0 & (PAGE_SIZE - 1);
         let page = |pa: Pa, flags| Mapping { pa: Pa(pa.0 | within), page_size: PAGE_SIZE, flags, via: Via::Prototype };
         match (hardware, software) {
@@ -201,9 +189,7 @@ impl AddressSpace {
                 Some(pa) => Ok(page(pa, Flags { write: false, ..Flags::ALL })),
                 None => Err(page_fault(va, PROTOTYPE, Some(entry_at), entry, PageReason::Malformed)),
             },
-            (Hardware::Invalid, software) => {
-                Err(page_fault(va, PROTOTYPE, Some(entry_at), entry, reason(software)))
-            }
+            (Hardware::Invalid, software) => Err(page_fault(va, PROTOTYPE, Some(entry_at), entry, reason(software))),
             _ => Err(page_fault(va, PROTOTYPE, Some(entry_at), entry, PageReason::Malformed)),
         }
     }

@@ -145,7 +145,9 @@ fn shared_memory_that_only_descriptors_know_is_found_through_them() {
     assert_eq!(reason(&blind, va.0), PageReason::PrototypeUnknown);
     // Where the entry stands is the windows crate's business; here any address of a valid entry will do.
     let mut prototype_at = None;
-    kernel.translate(Va(machine.marks.prototype), &mut |step| prototype_at = step.virtual_address.or(prototype_at)).unwrap();
+    kernel
+        .translate(Va(machine.marks.prototype), &mut |step| prototype_at = step.virtual_address.or(prototype_at))
+        .unwrap();
     let space = kernel.process(machine.roots[notepad], Some(Box::new(Fixed(va, prototype_at.unwrap()))));
     assert_eq!(space.read_u64(Va(va.0 - 0x18 + 0x88)).unwrap(), Marks::PROTOTYPE);
 }

@@ -14,8 +14,10 @@ mod hex;
 pub mod model;
 pub mod protocol;
 pub mod text;
+mod tree;
 
 pub use hex::{ByteString, Hex};
+pub use tree::{Branch, process_tree};
 
 /// The report as one line of JSON.
 ///

@@ -138,10 +138,8 @@ const ETHREAD_X86: [EThreadRow; 11] = [
 ];
 
 /// ARM64, as far as it was read (0: not known); the debugger data block and reasoning give the rest.
-const PROCESS_ARM64: [ProcessRow; 2] = [
-    (22000, 0x3f8, 0x4f8, 0x560, 0, 0x508, 0, 0, 0),
-    (26100, 0x1c0, 0x2c0, 0x328, 0x1e8, 0x2d0, 0x2d8, 0x360, 0x618),
-];
+const PROCESS_ARM64: [ProcessRow; 2] =
+    [(22000, 0x3f8, 0x4f8, 0x560, 0, 0x508, 0, 0, 0), (26100, 0x1c0, 0x2c0, 0x328, 0x1e8, 0x2d0, 0x2d8, 0x360, 0x618)];
 
 const KTHREAD_ARM64: [KThreadRow; 1] = [(16299, 0x30, 0x38, 0x58, 0x17c, 0x2a3, 0, 0xe8, 0xb0)];
 
@@ -194,8 +192,11 @@ pub fn layout(machine: Machine, build: u32, data: Option<&DebuggerData>) -> Kern
         active_threads: thread_list.map(|list| list + gap),
         thread_list,
         vad_root: of_process(|row| row.8),
-        directory_table_base: stated(DebuggerData::offset_process_directory_table_base)
-            .unwrap_or(if pointer == 4 { 0x18 } else { 0x28 }),
+        directory_table_base: stated(DebuggerData::offset_process_directory_table_base).unwrap_or(if pointer == 4 {
+            0x18
+        } else {
+            0x28
+        }),
         thread_stack_limit: wide(data.and_then(DebuggerData::offset_thread_stack_limit)).or(of_kthread(|row| row.1)),
         thread_stack_base: wide(data.and_then(DebuggerData::offset_thread_stack_base)).or(of_kthread(|row| row.2)),
         thread_kernel_stack: stated(DebuggerData::offset_thread_kernel_stack).or(of_kthread(|row| row.3)),

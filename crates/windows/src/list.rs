@@ -143,7 +143,10 @@ mod tests {
     #[test]
     fn a_whole_list_closes() {
         let memory = Words(ring(&[0x100, 0x200, 0x300]));
-        assert_eq!(follow(&memory, Va(0x10), 8, 10), List { nodes: vec![Va(0x100), Va(0x200), Va(0x300)], broken: None });
+        assert_eq!(
+            follow(&memory, Va(0x10), 8, 10),
+            List { nodes: vec![Va(0x100), Va(0x200), Va(0x300)], broken: None }
+        );
         assert!(is_list_head(&memory, Va(0x10), 8) && !is_list_head(&memory, Va(0x20), 8));
         assert_eq!(follow(&memory, Va(0x10), 8, 2).broken, Some(Broken::Endless { limit: 2 }));
     }

@@ -82,8 +82,7 @@ impl Kernel {
     fn module(&self, entry: Va) -> Option<KernelModule> {
         let p = self.pointer();
         let (base_at, size_at) = image_offsets(p);
-        let (full, short, checksum, stamp) =
-            if p == 4 { (0x24, 0x2c, 0x40, 0x58) } else { (0x48, 0x58, 0x78, 0x9c) };
+        let (full, short, checksum, stamp) = if p == 4 { (0x24, 0x2c, 0x40, 0x58) } else { (0x48, 0x58, 0x78, 0x9c) };
         let at = |offset: u64| entry.checked_add(offset);
         let base = Va(self.space.read_pointer(at(base_at)?, p).ok()?);
         let size = self.space.read_u32(at(size_at)?).ok()?;

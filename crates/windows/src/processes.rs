@@ -35,7 +35,9 @@ impl Kernel {
     /// All processes, in list order: System first.
     pub fn processes(&self, notes: &mut Vec<Note>) -> Vec<Process> {
         let (Some(head), Some(id)) = (self.process_list, self.layout.process_id) else {
-            notes.push(Note::missing("the processes cannot be listed: where their links stand is not known for this build"));
+            notes.push(Note::missing(
+                "the processes cannot be listed: where their links stand is not known for this build",
+            ));
             return Vec::new();
         };
         let links = u64::from(id) + u64::from(self.pointer());
@@ -44,8 +46,7 @@ impl Kernel {
             notes.push(Note::damaged(format!("the list of processes is not whole: {broken}")));
         }
         let objects = list.nodes.iter().filter_map(|node| Some(Va(node.0.checked_sub(links)?)));
-        let processes: Vec<Process> =
-            objects.map(|object| read_process(&*self.space, object, &self.layout)).collect();
+        let processes: Vec<Process> = objects.map(|object| read_process(&*self.space, object, &self.layout)).collect();
         let strange = processes.iter().filter(|process| !process.is_process).count();
         if strange > 0 {
             notes.push(Note::damaged(format!("{strange} entries of the list of processes are no process objects")));
@@ -101,7 +102,8 @@ impl Kernel {
     pub fn process_space(&self, process: &Process) -> Option<AddressSpace> {
         let base = process.directory_table_base?;
         let root = self.layout.vad_root.and_then(|offset| process.address.checked_add(u64::from(offset)));
-        let descriptors = root.and_then(|root| Descriptors::new(Rc::clone(&self.space), root, self.build, self.pointer()));
+        let descriptors =
+            root.and_then(|root| Descriptors::new(Rc::clone(&self.space), root, self.build, self.pointer()));
         Some(self.space.process(base, descriptors.map(|list| Box::new(list) as Box<_>)))
     }
 
@@ -128,7 +130,8 @@ impl Kernel {
             if prcb.number.is_some_and(|own| own != number) {
                 continue;
             }
-            let pointer = |offset: Option<u64>| offset.and_then(|at| block.checked_add(at)).and_then(|at| self.pointer_at(at));
+            let pointer =
+                |offset: Option<u64>| offset.and_then(|at| block.checked_add(at)).and_then(|at| self.pointer_at(at));
             let idle = set(data.offset_prcb_idle_thread()).unwrap_or(if p == 4 { 0xc } else { 0x18 });
             found.push(Processor {
                 number,

@@ -11,8 +11,9 @@ use dumplens_image::Image;
 use dumplens_paging::{AddressSpace, Hardware, Mode, Search, SoftwareFormat};
 
 use crate::{
-    Hints, layout,
+    Hints,
     kernel::{is_shared_user_data, shared_user_data},
+    layout,
     list::is_list_head,
 };
 
@@ -47,9 +48,7 @@ pub fn find_in_memory(
             (Machine::X86, Mode::X86),
         ],
     };
-    let space = |mode, root| {
-        AddressSpace::new(Rc::clone(phys), mode, SoftwareFormat::new(mode, 19_041, None), root)
-    };
+    let space = |mode, root| AddressSpace::new(Rc::clone(phys), mode, SoftwareFormat::new(mode, 19_041, None), root);
     let named = roots.iter().flat_map(|root| modes.iter().map(move |(machine, mode)| (*machine, *mode, *root)));
     let mut named = named;
     let found = named
@@ -59,10 +58,12 @@ pub fn find_in_memory(
         format!("no page tables of Windows were found in the first {} MiB of physical memory", MOST_PHYSICAL >> 20)
     })?;
     let space = space(mode, root);
-    let build = build_number(&space, machine)
-        .ok_or_else(|| String::from("page tables were found, but the page that names the version of Windows is not valid"))?;
-    let kernel = kernel_image(&space, mode)
-        .ok_or_else(|| format!("page tables of Windows (build {build}) were found at {root:#x}, but no kernel image"))?;
+    let build = build_number(&space, machine).ok_or_else(|| {
+        String::from("page tables were found, but the page that names the version of Windows is not valid")
+    })?;
+    let kernel = kernel_image(&space, mode).ok_or_else(|| {
+        format!("page tables of Windows (build {build}) were found at {root:#x}, but no kernel image")
+    })?;
     let module_list = module_list(&space, kernel, machine);
     let process_list = process_list(&space, kernel, machine, build);
     notes.push(Note::info(format!(
@@ -188,7 +189,8 @@ fn build_number(memory: &dyn Memory, machine: Machine) -> Option<u32> {
 /// The kernel image among the mapped pages: the only one whose export directory calls it `ntoskrnl.exe`.
 fn kernel_image(space: &AddressSpace, mode: Mode) -> Option<Va> {
     // 64-bit kernels are loaded above this address; 32-bit ones in the upper half.
-    let mut at = if mode.entry_size() == 4 || mode == Mode::X86Pae { Va(0x8000_0000) } else { Va(0xffff_f800_0000_0000) };
+    let mut at =
+        if mode.entry_size() == 4 || mode == Mode::X86Pae { Va(0x8000_0000) } else { Va(0xffff_f800_0000_0000) };
     let (mut fuel, mut pages) = (FUEL, MOST_PAGES);
     while fuel > 0 && pages > 0 {
         let region = match space.search(at, 64) {

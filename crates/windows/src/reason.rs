@@ -113,7 +113,8 @@ fn processes(kernel: &Kernel) -> Option<ProcessOffsets> {
     let objects = witnesses(kernel, u64::from(id) + u64::from(p));
     let name = (0..size.saturating_sub(16)).find(|offset| {
         let text = |object: &Va| name_at(kernel, *object, *offset);
-        objects.first().and_then(text).as_deref() == Some("System") && objects.iter().all(|object| text(object).is_some())
+        objects.first().and_then(text).as_deref() == Some("System")
+            && objects.iter().all(|object| text(object).is_some())
     });
     Some(ProcessOffsets { id, name })
 }
@@ -195,8 +196,11 @@ fn threads(kernel: &mut Kernel) {
     let objects: Vec<Va> = nodes.iter().filter_map(|node| node.0.checked_sub(u64::from(entry))).map(Va).collect();
     // A client id is the process's id and the thread's own, which differs from thread to thread.
     let cid = (0..thread_size.saturating_sub(2 * p)).step_by(usize::from(p)).find(|cid| {
-        let ids: BTreeSet<u64> =
-            objects.iter().filter_map(|object| number(kernel, *object, cid + p)).filter(|id| id % 4 == 0 && *id > 4).collect();
+        let ids: BTreeSet<u64> = objects
+            .iter()
+            .filter_map(|object| number(kernel, *object, cid + p))
+            .filter(|id| id % 4 == 0 && *id > 4)
+            .collect();
         ids.len() == objects.len() && objects.iter().all(|object| number(kernel, *object, *cid) == Some(4))
     });
     let layout = &mut kernel.layout;

@@ -89,8 +89,7 @@ fn processes_and_threads_are_listed_for_every_release() {
         let processes = kernel.processes(&mut more);
         let rows: Vec<(u64, String)> =
             processes.iter().map(|p| (p.id.unwrap(), p.name.clone().unwrap_or_default())).collect();
-        let expected: Vec<(u64, String)> =
-            machine.spec.processes.iter().map(|p| (p.id, p.name.clone())).collect();
+        let expected: Vec<(u64, String)> = machine.spec.processes.iter().map(|p| (p.id, p.name.clone())).collect();
         assert_eq!(rows, expected, "{release:?} {notes:?}");
         for (process, spec) in processes.iter().zip(&machine.spec.processes) {
             assert_eq!(process.parent_id, Some(spec.parent), "{release:?}");
@@ -161,7 +160,11 @@ fn an_unknown_build_is_worked_out_from_the_system_process() {
         assert!(kernel.layout.source().contains("System process"), "{build}");
         let processes = kernel.processes(&mut Vec::new());
         let names: Vec<_> = processes.iter().filter_map(|process| process.name.as_deref()).collect();
-        assert_eq!(names, ["System", "smss.exe", "csrss.exe", "winlogon.exe", "explorer.exe", "notepad.exe"], "{notes:?}");
+        assert_eq!(
+            names,
+            ["System", "smss.exe", "csrss.exe", "winlogon.exe", "explorer.exe", "notepad.exe"],
+            "{notes:?}"
+        );
         let threads = kernel.threads(&processes[4], &mut Vec::new());
         let ids: Vec<_> = threads.iter().filter_map(|thread| thread.id).collect();
         assert_eq!(ids, [3124, 3128, 3132], "{build} {notes:?}");

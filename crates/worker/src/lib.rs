@@ -95,6 +95,7 @@ impl Worker {
             (Ok(ToWorker::Open { id }), None) => {
                 self.fail(id, FailureKind::BadRequest, "no file came with the request")
             }
+            (Ok(ToWorker::OpenMember { id, .. }), _) => self.fail(id, FailureKind::NothingOpen, "no archive is open"),
             (Ok(ToWorker::Call { id, request }), _) => self.queue.call(id, request),
             (Ok(ToWorker::Cancel { id }), _) => {
                 if self.queue.cancel(id) {

@@ -4,16 +4,16 @@
 //! the dump is, not on how large.
 
 mod bitmap;
-mod runs;
 mod forms;
+mod runs;
 
 use core::fmt;
 
 use dumplens_base::{ByteSource, PAGE_SIZE, Pa, PhysFault, PhysMemory, PhysOutcome, PhysRun, Source, SourceError};
 
 pub(crate) use bitmap::Bitmap;
-pub(crate) use runs::{PageExtent, RunTable};
 pub(crate) use forms::{bitmap_store, full_store, range_store, summary_store};
+pub(crate) use runs::{PageExtent, RunTable};
 
 /// The physical memory of a dump.
 pub struct PageStore {
@@ -59,6 +59,22 @@ impl PageStore {
         match &self.pages {
             Pages::Runs(runs) => runs.page_count(),
             Pages::Bitmap(bitmap) => bitmap.page_count(),
+        }
+    }
+
+    /// Where the byte at a physical address stands in the file; `None` if the dump does not hold it.
+    #[must_use]
+    pub fn file_offset(&self, pa: Pa) -> Option<u64> {
+        let located = self.locate(pa.frame()).ok()??;
+        self.in_file(located.offset).then(|| located.offset.saturating_add(pa.0 % PAGE_SIZE))
+    }
+
+    /// How the pages are listed, and how many lists or runs that takes.
+    #[must_use]
+    pub const fn form(&self) -> &'static str {
+        match &self.pages {
+            Pages::Runs(_) => "runs of pages",
+            Pages::Bitmap(_) => "a bitmap of pages",
         }
     }
 
@@ -148,11 +164,7 @@ mod tests {
         let file: Source = Rc::new(file);
         let bitmap = Bitmap::new(0, present.len() as u64, first_page, number);
         let runs = RunTable::new(extents, &mut vec![]);
-        (
-            PageStore::new(file.clone(), Pages::Runs(runs)),
-            PageStore::new(file, Pages::Bitmap(bitmap)),
-            model,
-        )
+        (PageStore::new(file.clone(), Pages::Runs(runs)), PageStore::new(file, Pages::Bitmap(bitmap)), model)
     }
 
     proptest! {

@@ -11,7 +11,8 @@ use dumplens_report::{
     protocol::{Details, Field, Stream},
 };
 
-use super::{MOST_ROWS, Parts, explained, field, hex, optional, preview, table};
+use super::{MOST_ROWS, Parts, explained, field, hex, optional, pages, preview, table};
+use crate::kernel::Full;
 
 /// What a part is, so that it can be opened.
 enum Part {
@@ -20,6 +21,8 @@ enum Part {
     Memory,
     Raw(FileRange),
     Blob(SecondaryBlob),
+    /// Made when the dump was gathered: what memory says of itself.
+    Ready(Details),
 }
 
 /// The parts of a kernel dump.
@@ -85,6 +88,15 @@ impl KernelParts {
             parts,
             streams,
         }
+    }
+
+    /// Adds the parts of a dump that holds physical memory.
+    pub(crate) fn with_pages(mut self, full: &Full) -> Self {
+        for (stream, details) in pages::parts(full, self.header.size()) {
+            self.parts.push(Part::Ready(details));
+            self.streams.push(stream);
+        }
+        self
     }
 
     fn header_fields(&self) -> Vec<Field> {
@@ -254,6 +266,7 @@ impl Parts for KernelParts {
         let triage = self.triage.as_deref();
         match part {
             Part::Header => Some(self.header_details()),
+            Part::Ready(details) => Some(details.clone()),
             Part::TriageHeader => triage.map(Self::triage_details),
             Part::Memory => triage.map(Self::memory_details),
             Part::Raw(range) => triage.map(|triage| Self::raw_details(triage, *range)),

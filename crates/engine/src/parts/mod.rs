@@ -1,7 +1,9 @@
 //! The parts of a file: minidump streams, and the parts of a kernel dump.
 
+pub(crate) mod image;
 pub(crate) mod kernel;
 pub(crate) mod minidump;
+mod pages;
 
 use alloc::{
     string::{String, ToString},

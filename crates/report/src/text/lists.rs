@@ -6,6 +6,7 @@ use core::fmt::{self, Write};
 use super::table::{Table, cell};
 use crate::{
     model::{Module, Process, SymbolStatus, Thread, UnloadedModule},
+    process_tree,
     protocol::Stream,
 };
 
@@ -92,16 +93,18 @@ pub fn threads(out: &mut impl Write, threads: &[Thread]) -> fmt::Result {
     table.write(out, "")
 }
 
-/// Prints processes.
+/// Prints processes as the tree of who created whom.
 ///
 /// # Errors
 /// If `out` does.
 pub fn processes(out: &mut impl Write, processes: &[Process]) -> fmt::Result {
     let mut table =
-        Table::new(&["", "Id", "Parent", "Session", "Threads", "Created", "Object", "Directory base", "Name"]);
-    for process in processes {
+        Table::new(&["", "Name", "Id", "Parent", "Session", "Threads", "Created", "Object", "Directory base"]);
+    for branch in process_tree(processes) {
+        let Some(process) = processes.get(branch.index) else { continue };
         table.row([
             String::from(if process.current { "*" } else { "" }),
+            alloc::format!("{:indent$}{}", "", cell(process.name.as_ref()), indent = branch.depth.saturating_mul(2)),
             cell(process.id),
             cell(process.parent_id),
             cell(process.session),
@@ -109,7 +112,6 @@ pub fn processes(out: &mut impl Write, processes: &[Process]) -> fmt::Result {
             cell(process.create_time.as_ref()),
             cell(process.object),
             cell(process.directory_table_base),
-            cell(process.name.as_ref()),
         ]);
     }
     table.write(out, "")

@@ -5,6 +5,7 @@
 
 mod lists;
 mod memory;
+mod paging;
 mod report;
 mod table;
 
@@ -13,6 +14,7 @@ use core::fmt::{self, Write};
 
 pub use lists::{modules, processes, streams, threads, unloaded_modules};
 pub use memory::memory;
+pub use paging::{regions, translation};
 pub use report::report;
 
 use crate::model::{Frame, Trust};

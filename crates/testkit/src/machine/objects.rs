@@ -9,7 +9,7 @@ use super::{
 use crate::context::{Arch, Registers, context};
 
 /// 2026-03-14T09:00:00Z as a `FILETIME`.
-const BOOT: u64 = 134_179_344_000_000_000;
+const BOOT: u64 = 134_179_524_000_000_000;
 
 /// Where things are in the kernel's `.data`, relative to its base.
 mod rva {
@@ -263,7 +263,8 @@ fn module_list(make: &mut Maker, head: u64, modules: &[(u64, u32, String)]) {
         make.word(entry + dll_base, *base);
         make.word(entry + dll_base + p, base + u64::from(pe::TEXT));
         make.number(entry + dll_base + 2 * p, u64::from(*size), 4);
-        let folder = if name.ends_with(".sys") { "\\SystemRoot\\System32\\drivers\\" } else { "\\SystemRoot\\system32\\" };
+        let folder =
+            if name.ends_with(".sys") { "\\SystemRoot\\System32\\drivers\\" } else { "\\SystemRoot\\system32\\" };
         make.unicode(entry + full, &format!("{folder}{name}"));
         make.unicode(entry + short, name);
         let timestamp = 0x6500_0000 + index as u64 * 0x1111;
@@ -421,7 +422,16 @@ fn processes(make: &mut Maker, spec: &MachineSpec, map: &Map, head: u64, marks: 
             make.word(at + o.kernel_stack as u64, high - 0x800);
             make.number(at + o.state as u64, 5, 1);
             make.number(at + o.wait_reason as u64, 6, 1);
-            make.word(at + o.teb as u64, if process.id == 4 { 0 } else if p == 8 { 0x7ff6_1231_0000 } else { 0x7ffd_d000 });
+            make.word(
+                at + o.teb as u64,
+                if process.id == 4 {
+                    0
+                } else if p == 8 {
+                    0x7ff6_1231_0000
+                } else {
+                    0x7ffd_d000
+                },
+            );
             make.word(at + o.apc_process as u64, object);
             make.word(at + o.owner as u64, object);
             make.word(at + o.cid as u64, process.id);
@@ -510,13 +520,7 @@ fn vad(make: &mut Maker, tables: &Tables, process: u64, va: u64, marks: &mut Mar
 }
 
 /// Processor control blocks and what runs on them; the registers of the crash.
-fn processors(
-    make: &mut Maker,
-    spec: &MachineSpec,
-    map: &Map,
-    block: u64,
-    threads: &[(u64, u64)],
-) -> Registers {
+fn processors(make: &mut Maker, spec: &MachineSpec, map: &Map, block: u64, threads: &[(u64, u64)]) -> Registers {
     let (o, p) = (make.offsets, make.pointer as u64);
     let arch = match make.kernel.paging {
         Paging::X86 | Paging::Pae => Arch::X86,
@@ -538,10 +542,10 @@ fn processors(
             ip: map.drivers + 4 * 0x1_0000 + u64::from(pe::TEXT) + 0x123 + cpu,
             sp: top - 0x400,
             fp: top - 0x100,
-            lr: map.kernel + u64::from(pe::TEXT) + 0x105,
+            lr: map.kernel + u64::from(pe::RETURN),
             first: 0xdead_0000 + cpu,
         };
-        make.word(registers.sp + 0x20, map.kernel + u64::from(pe::TEXT) + 0x106);
+        make.word(registers.sp + 0x20, map.kernel + u64::from(pe::RETURN));
         if arch == Arch::X64 {
             let cr4 = if make.kernel.paging == Paging::La57 { 0x35_1ef8 } else { 0x35_0ef8 };
             make.number(prcb + o.special_registers as u64 + 0x10, make.kernel.root, 8);
@@ -621,7 +625,11 @@ fn debugger_data(make: &mut Maker, spec: &MachineSpec, base: u64) {
         fields.push((0x338, context_at, 2));
     }
     if o.size_kdbg >= 0x360 {
-        fields.extend([(0x340, stack(o.stack_limit), 4), (0x344, stack(o.stack_base), 4), (0x35c, stack(o.wait_reason), 2)]);
+        fields.extend([
+            (0x340, stack(o.stack_limit), 4),
+            (0x344, stack(o.stack_base), 4),
+            (0x35c, stack(o.wait_reason), 2),
+        ]);
     }
     let mut bytes = crate::asm::structure(o.size_kdbg, &fields);
     if spec.encoded {

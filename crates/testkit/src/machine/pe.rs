@@ -4,6 +4,8 @@ use crate::asm::structure;
 
 /// Relative address of `.text`.
 pub const TEXT: u32 = 0x1000;
+/// Relative address behind a call instruction: the only place where a return address makes sense.
+pub const RETURN: u32 = TEXT + 0x108;
 /// Relative address of `.data`.
 pub const DATA: u32 = 0x3000;
 /// Relative address of `.rdata`.
@@ -97,6 +99,8 @@ impl TestImage {
         }
         // Code: int3 everywhere, so that nothing reads as a call by accident.
         put(TEXT as usize, &[0xcc; 0x1000]);
+        let call: &[u8] = if self.machine == 0xaa64 { &[0, 0, 0, 0x94] } else { &[0xe8, 0, 1, 0, 0] };
+        put(RETURN as usize - call.len(), call);
         self.put_exports(&mut image);
         self.put_debug(&mut image);
         image

@@ -6,7 +6,7 @@ use super::{Machine, PAGE, Paging};
 use crate::asm::Asm;
 
 /// 2026-03-14T09:26:53Z as a `FILETIME`.
-const CRASH_TIME: u64 = 134_179_360_130_000_000;
+const CRASH_TIME: u64 = 134_179_540_130_000_000;
 
 /// A form of dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

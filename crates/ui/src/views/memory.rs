@@ -49,7 +49,11 @@ pub(crate) fn MemoryView(address: Option<Hex>) -> impl IntoView {
         for page in pages(start, first as u64, last as u64) {
             let known = cache.with_untracked(|cache| cache.has(page));
             if !known && asked.try_update_value(|asked| asked.insert(page)) == Some(true) {
-                let request = Request::Memory { address: Hex(page), length: PAGE as u32 };
+                let request = Request::Memory {
+                    space: dumplens_report::protocol::Space::Current,
+                    address: Hex(page),
+                    length: PAGE as u32,
+                };
                 client::call(request, move |result| {
                     // The view may be gone by the time the answer comes.
                     asked.try_update_value(|asked| asked.remove(&page));
@@ -76,18 +80,21 @@ pub(crate) fn MemoryView(address: Option<Hex>) -> impl IntoView {
     };
     let region = move |forward: bool| {
         let from = if forward { target } else { Hex(0) };
-        client::call(Request::Regions { from, count: 1_000 }, move |result| {
-            let Ok(Reply::Regions(regions)) = result else { return };
-            let found = if forward {
-                regions.iter().find(|region| region.start > target)
-            } else {
-                regions.iter().rev().find(|region| region.start < target)
-            };
-            match found {
-                Some(region) => app.go(Route::Memory(Some(region.start))),
-                None => app.toast.set(Some("There is no further captured memory in that direction.".into())),
-            }
-        });
+        client::call(
+            Request::Regions { space: dumplens_report::protocol::Space::Current, from, count: 1_000 },
+            move |result| {
+                let Ok(Reply::Regions(regions)) = result else { return };
+                let found = if forward {
+                    regions.regions.iter().find(|region| region.start > target)
+                } else {
+                    regions.regions.iter().rev().find(|region| region.start < target)
+                };
+                match found {
+                    Some(region) => app.go(Route::Memory(Some(region.start))),
+                    None => app.toast.set(Some("There is no further captured memory in that direction.".into())),
+                }
+            },
+        );
     };
     let rows = move || {
         let (first, last) = rows_in_sight();

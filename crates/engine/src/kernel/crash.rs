@@ -1,0 +1,127 @@
+//! What is known about the crash of a kernel: the registers and the exception of the real fault.
+
+use alloc::{string::String, string::ToString, vec::Vec};
+
+use dumplens_analysis::{ContextSource, System, base_code, bug_check_access, context_source, exception_info};
+use dumplens_base::{Machine, Memory, MemoryExt, Note, Va};
+use dumplens_dump::{Context, ExceptionRecord, kernel::KernelDump};
+use dumplens_report::{Hex, model};
+
+use crate::{facts::Crash, text::exception_model};
+
+/// What the header's exception record holds in ordinary crash dumps.
+const STATUS_BREAKPOINT: u32 = 0x8000_0003;
+
+/// The registers and the exception of the real fault; `memory` is what was current at the crash.
+pub(super) fn crash(dump: &KernelDump, memory: &dyn Memory, notes: &mut Vec<Note>) -> Crash {
+    let header = dump.header();
+    let (code, parameters) = (header.bugcheck_code, header.bugcheck_parameters);
+    let access = bug_check_access(code, parameters);
+    let (mut context, mut exception) = (None, None);
+    match context_source(code, parameters) {
+        ContextSource::ContextRecord { parameter, address, exception: record } => {
+            context = pointed(memory, dump.machine(), parameter, Va(address), Kind::Context, notes);
+            exception = record.and_then(|(number, at)| record_at(memory, dump, number, Va(at)));
+        }
+        ContextSource::TrapFrame { parameter, address, exception: record } => {
+            context = pointed(memory, dump.machine(), parameter, Va(address), Kind::TrapFrame, notes);
+            exception = record.and_then(|(number, at)| record_at(memory, dump, number, Va(at)));
+        }
+        ContextSource::None => {}
+    }
+    let context = context.or_else(|| dump.context(notes).map(|context| (context, "dump header".to_string())));
+    let exception = exception.or_else(|| from_parameters(code, parameters)).or_else(|| {
+        // Crash dumps record the break inside the bug-check routine there, which is no news; debuggers and live tools
+        // record what they stopped on.
+        let record = dump.exception(notes).filter(|record| record.code != STATUS_BREAKPOINT)?;
+        Some(exception_model(System::Windows, &record, "dump header".into()))
+    });
+    Crash {
+        thread: None,
+        context,
+        exception,
+        bugcheck: Some((code, parameters)),
+        access,
+        instruction: access.and_then(|access| access.instruction),
+        named_driver: None,
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Context,
+    TrapFrame,
+}
+
+/// The registers where a bug-check parameter points.
+fn pointed(
+    memory: &dyn Memory,
+    machine: Machine,
+    parameter: u8,
+    at: Va,
+    kind: Kind,
+    notes: &mut Vec<Note>,
+) -> Option<(Context, String)> {
+    let size = match (kind, machine) {
+        (Kind::Context, _) => Context::size_of(machine),
+        (Kind::TrapFrame, Machine::X86) => 0x8c,
+        (Kind::TrapFrame, _) => 0x190,
+    };
+    let what = match kind {
+        Kind::Context => "context record",
+        Kind::TrapFrame => "trap frame",
+    };
+    let source = alloc::format!("{what} at bug check parameter {parameter}");
+    let parsed = memory.read_vec(at, size).map_err(|fault| fault.to_string()).and_then(|bytes| {
+        let parsed = match kind {
+            Kind::Context => Context::parse(machine, &bytes, at.0),
+            Kind::TrapFrame => Context::from_trap_frame(machine, &bytes, at.0),
+        };
+        parsed.map_err(|error| error.to_string())
+    });
+    match parsed {
+        Ok(context) => Some((context, source)),
+        Err(reason) => {
+            let text =
+                alloc::format!("the {source} cannot be read ({reason}); the dump header's context is used instead");
+            notes.push(Note::missing(text));
+            None
+        }
+    }
+}
+
+/// The exception record where a bug-check parameter points.
+fn record_at(memory: &dyn Memory, dump: &KernelDump, parameter: u8, at: Va) -> Option<model::Exception> {
+    let wide = dump.header().is_64_bit;
+    let size = if wide { ExceptionRecord::SIZE_64 } else { ExceptionRecord::SIZE_32 };
+    let bytes = memory.read_vec(at, size).ok()?;
+    let mut cursor = dumplens_base::Bytes::new(&bytes, at.0);
+    let record = if wide { ExceptionRecord::parse_64(&mut cursor) } else { ExceptionRecord::parse_32(&mut cursor) };
+    Some(exception_model(
+        System::Windows,
+        &record.ok()?,
+        alloc::format!("exception record at bug check parameter {parameter}"),
+    ))
+}
+
+/// What the parameters of an exception-carrying bug check tell of the exception.
+fn from_parameters(code: u32, parameters: [u64; 4]) -> Option<model::Exception> {
+    let [first, second, third, fourth] = parameters;
+    let known: Vec<u64> = match base_code(code) {
+        0x1e => Vec::from([third, fourth]),
+        0x3b | 0x7e | 0x8e => Vec::new(),
+        _ => return None,
+    };
+    let status = first as u32;
+    let info = exception_info(System::Windows, status, second, &known);
+    Some(model::Exception {
+        code: Hex::from(status),
+        name: info.name.map(String::from),
+        address: Hex(second),
+        description: info.description,
+        flags: Hex(0),
+        parameters: known.into_iter().map(Hex).collect(),
+        access: info.access.map(crate::text::access_model),
+        source: "bug check parameters".into(),
+    })
+}

@@ -1,0 +1,57 @@
+//! The parts of a raw image or guest core.
+
+use alloc::{string::String, vec::Vec};
+
+use dumplens_dump::{Context, PhysicalImage};
+use dumplens_report::{
+    Hex,
+    protocol::{Details, Stream},
+};
+
+use super::{Parts, field, pages};
+use crate::kernel::Full;
+
+/// The parts of a physical image.
+pub(crate) struct ImageParts {
+    streams: Vec<Stream>,
+    details: Vec<Details>,
+}
+
+impl ImageParts {
+    pub(crate) fn new(image: &PhysicalImage, full: &Full, root: String) -> Self {
+        let title = String::from("Image");
+        let fields = Vec::from([
+            field("Kind", image.kind.description()),
+            field("Page table root", root),
+            field("Roots that the file names", image.roots.len()),
+        ]);
+        let first = Stream {
+            kind: None,
+            name: title.clone(),
+            offset: Hex(0),
+            size: image.size(),
+            summary: Some(image.kind.description().into()),
+        };
+        let (mut streams, mut details) =
+            (Vec::from([first]), Vec::from([Details { title, fields, ..Details::default() }]));
+        for (stream, part) in pages::parts(full, 0) {
+            streams.push(stream);
+            details.push(part);
+        }
+        Self { streams, details }
+    }
+}
+
+impl Parts for ImageParts {
+    fn list(&self) -> &[Stream] {
+        &self.streams
+    }
+
+    fn context(&self, _: usize) -> Option<Context> {
+        None
+    }
+
+    fn details(&self, index: usize) -> Option<Details> {
+        self.details.get(index).cloned()
+    }
+}
