@@ -51,8 +51,7 @@ pub(crate) fn search(space: &AddressSpace, va: Va, fuel: u32) -> Search {
     let mut found: Option<(u64, u64, &'static str)> = None;
     // A page costs a little even when its table is at hand.
     let mut pages = u64::from(fuel).saturating_mul(512);
-    loop {
-        let Some(Va(here)) = space.mode().skip_hole(Va(at)) else { break };
+    while let Some(Va(here)) = space.mode().skip_hole(Va(at)) {
         if found.is_some() && here != at {
             break;
         }

@@ -86,7 +86,7 @@ impl Kernel {
         let at = |offset: u64| entry.checked_add(offset);
         let base = Va(self.space.read_pointer(at(base_at)?, p).ok()?);
         let size = self.space.read_u32(at(size_at)?).ok()?;
-        if !self.space.mode().is_kernel(base) || base.0 % 0x1000 != 0 || size == 0 || size > 1 << 30 {
+        if !self.space.mode().is_kernel(base) || !base.0.is_multiple_of(0x1000) || size == 0 || size > 1 << 30 {
             return None;
         }
         let name = self.unicode_string(at(short)?);

@@ -246,7 +246,7 @@ fn module_list(space: &AddressSpace, kernel: Va, machine: Machine) -> Option<Va>
         let step = usize::from(p);
         for (index, word) in bytes.get(..filled).unwrap_or_default().chunks_exact(step).enumerate() {
             let first = Va(word.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)));
-            if !space.mode().is_kernel(first) || first.0 % u64::from(p) != 0 {
+            if !space.mode().is_kernel(first) || !first.0.is_multiple_of(u64::from(p)) {
                 continue;
             }
             let is_first = || {

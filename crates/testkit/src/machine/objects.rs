@@ -297,7 +297,7 @@ fn prototype_entry(paging: Paging, at: u64) -> u64 {
 fn transition_entry(paging: Paging, pfn: u64) -> u64 {
     // Bit 4: the entry needs no unswizzling. Old builds read bit 4 as "cache disabled", which changes nothing.
     let _ = paging;
-    1 << 11 | 4 << 5 | 1 << 4 | pfn * PAGE
+    (1 << 11) | (4 << 5) | (1 << 4) | (pfn * PAGE)
 }
 
 /// Pages of every kind in the kernel's half.
