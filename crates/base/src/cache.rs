@@ -14,6 +14,8 @@ pub struct BlockCache<S> {
     source: S,
     block_size: usize,
     capacity: usize,
+    /// Reads of at least this many bytes that are not at hand go straight to the source.
+    direct: usize,
     state: RefCell<State>,
     stats: Cell<CacheStats>,
 }
@@ -50,9 +52,16 @@ impl<S: ByteSource> BlockCache<S> {
             source,
             block_size: block_size.max(1),
             capacity: capacity.max(1),
+            direct: block_size.max(1).saturating_mul(capacity.max(1)),
             state: RefCell::default(),
             stats: Cell::default(),
         }
+    }
+
+    /// A cache for files of an operating system, which has a cache of its own: reads of a page or more are not kept a
+    /// second time, while page tables and lists, read in small pieces, are.
+    pub fn for_files(source: S) -> Self {
+        Self { direct: 4096, ..Self::with_defaults(source) }
     }
 
     /// A cache with the front ends' block size and budget.
@@ -116,7 +125,7 @@ impl<S: ByteSource> ByteSource for BlockCache<S> {
         if offset.checked_add(len).is_none_or(|end| end > self.source.len()) {
             return Err(out_of_range);
         }
-        if buf.len() >= self.block_size.saturating_mul(self.capacity) {
+        if buf.len() >= self.direct {
             return self.fetch(offset, buf);
         }
         let block_size = self.block_size as u64;

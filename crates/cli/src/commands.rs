@@ -67,7 +67,7 @@ pub(crate) fn open(path: &Path) -> Option<Session> {
         }
     };
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    Session::open(Rc::new(BlockCache::with_defaults(file)), name).map_err(|failure| explain(&failure)).ok()
+    Session::open(Rc::new(BlockCache::for_files(file)), name).map_err(|failure| explain(&failure)).ok()
 }
 
 fn analyze(out: &mut impl Write, json: bool, symbols: &[PathBuf], files: &[PathBuf]) -> io::Result<Outcome> {

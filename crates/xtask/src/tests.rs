@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::{Result, browser, dist, peers, root, run, tidy};
 
 /// Crates that must build where there is no standard library, and a target that has none.
-const NO_STD: [&str; 7] = ["base", "dump", "windows", "unwind", "analysis", "report", "engine"];
+const NO_STD: [&str; 9] = ["base", "dump", "paging", "image", "windows", "unwind", "analysis", "report", "engine"];
 const BARE_TARGET: &str = "thumbv7em-none-eabi";
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
 

@@ -19,6 +19,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("cli", &["base", "archive", "engine", "report"]),
     ("worker", &["base", "archive", "engine", "report"]),
     ("ui", &["report"]),
+    ("bench", &["base", "dump", "windows", "engine", "report", "testkit"]),
     ("testkit", &[]),
     // Holds tests only: it builds on the writers and on what reads their files.
     ("peers", &["base", "dump", "paging", "testkit"]),

@@ -1,0 +1,221 @@
+//! Commands of the benchmark program.
+
+use std::{
+    cell::Cell,
+    fs::{self, File},
+    hint::black_box,
+    os::unix::fs::FileExt as _,
+    path::Path,
+    rc::Rc,
+    time::Instant,
+};
+
+use dumplens_base::{BlockCache, ByteSource, Memory, PhysMemory, SourceError, SourceErrorKind, Va};
+use dumplens_bench::{WORKLOADS, answer, run};
+use dumplens_dump::{Dump, open};
+use dumplens_engine::Session;
+use dumplens_report::protocol::{Reply, Request};
+use dumplens_testkit::machine::{DATA, MachineSpec, PAGE, Store, WIN10_X64};
+use dumplens_windows::{Hints, Kernel};
+use kdmp_parser::{gxa::Gva, parse::KernelDumpParser, virt};
+
+/// First address of a range that is mapped page by page onto pages that stand one after another in the file.
+const FLAT: u64 = 0xffff_9000_0000_0000;
+
+/// Pages of that range, for a machine with so many GiB.
+const fn flat_pages(gib: u64) -> u64 {
+    if gib >= 16 { 512 << 8 } else { 128 << 8 }
+}
+
+pub(crate) fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args.as_slice() {
+        ["prepare", folder] => prepare(Path::new(folder)),
+        ["open", file] => measured(|| {
+            let (mut session, counters) = session(file);
+            let Reply::Modules(modules) = answer(&mut session, Request::Modules) else { panic!("no modules") };
+            println!("modules={}\nread={}\nreads={}", modules.len(), counters.0.get(), counters.1.get());
+        }),
+        ["kdmp-open", file] => measured(|| {
+            let parser = KernelDumpParser::new(file).expect("kdmp-parser opens it");
+            println!("modules={}", parser.kernel_modules().len());
+        }),
+        ["random", file, gib] => random(file, gib.parse().expect("a number")),
+        ["kdmp-random", file, gib] => kdmp_random(file, gib.parse().expect("a number")),
+        ["sequential", file, gib] => sequential(file, gib.parse().expect("a number")),
+        ["file", file, gib] => whole_file(file, gib.parse().expect("a number")),
+        ["workload", name, file] => {
+            let dump = Rc::new(fs::read(file).expect("the dump is there"));
+            let _ = black_box(run(name, &dump));
+            let times: Vec<f64> = (0..9).map(|_| timed(|| run(name, &dump))).collect();
+            println!("ms={}", median(times));
+        }
+        ["workloads"] => WORKLOADS.iter().for_each(|name| println!("{name}")),
+        other => panic!("there is no command {other:?}"),
+    }
+}
+
+/// Writes the dumps that do not exist yet: sparse files with bitmaps of 1 to 256 GiB, and a small one with many processes.
+fn prepare(folder: &Path) {
+    fs::create_dir_all(folder).expect("the folder can be made");
+    for gib in [1, 16, 64, 256] {
+        let path = folder.join(format!("bitmap-{gib}.dmp"));
+        if path.exists() {
+            continue;
+        }
+        let mut machine = MachineSpec::small(WIN10_X64).build();
+        // The flat range starts a quarter into memory: far from everything the machine itself uses.
+        let first = gib * (1 << 30) / PAGE / 4;
+        for page in 0..flat_pages(gib) {
+            machine.kernel.map(&mut machine.phys, FLAT + page * PAGE, first + page, DATA);
+        }
+        let mut file = File::create(&path).expect("the dump can be made");
+        machine.write_to(Store::BitmapFull, &mut file, gib * (1 << 30) / PAGE).expect("the disk takes it");
+    }
+    let path = folder.join("crowded.dmp");
+    if !path.exists() {
+        let machine = MachineSpec::crowded(WIN10_X64, 300, 8).build();
+        fs::write(path, machine.write(Store::BitmapKernel)).expect("the disk takes it");
+    }
+}
+
+type Counters = Rc<(Cell<u64>, Cell<u64>)>;
+
+/// A file that counts what is read, as bytes and calls.
+struct Counted {
+    file: File,
+    len: u64,
+    counters: Counters,
+}
+
+impl ByteSource for Counted {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), SourceError> {
+        self.counters.0.set(self.counters.0.get() + buf.len() as u64);
+        self.counters.1.set(self.counters.1.get() + 1);
+        let len = buf.len() as u64;
+        let fail = |_| SourceError { offset, len, kind: SourceErrorKind::Io };
+        self.file.read_exact_at(buf, offset).map_err(fail)
+    }
+}
+
+/// The file as the command line reads it.
+fn source(path: &str) -> (Rc<dyn ByteSource>, Counters) {
+    let file = File::open(path).expect("the dump is there");
+    let counters = Counters::default();
+    let len = file.metadata().expect("it has a length").len();
+    let counted = Counted { file, len, counters: counters.clone() };
+    (Rc::new(BlockCache::for_files(counted)), counters)
+}
+
+fn session(path: &str) -> (Session, Counters) {
+    let (source, counters) = source(path);
+    (Session::open(source, None).expect("the dump opens"), counters)
+}
+
+/// Times work in this process from its start, and says how much memory it needed at most.
+fn measured(work: impl FnOnce()) {
+    let started = Instant::now();
+    work();
+    println!("ms={}", started.elapsed().as_secs_f64() * 1e3);
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0 kB");
+    println!("peak_kib={}", peak.trim().trim_end_matches(" kB"));
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> f64 {
+    let started = Instant::now();
+    black_box(work());
+    started.elapsed().as_secs_f64() * 1e3
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+const RANDOM_READS: u64 = 100_000;
+
+/// The same pseudo-random pages of the flat range for every reader.
+fn addresses(gib: u64) -> impl Iterator<Item = u64> {
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    (0..RANDOM_READS).map(move |_| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        FLAT + seed % flat_pages(gib) * PAGE
+    })
+}
+
+fn kernel(path: &str) -> Kernel {
+    let mut notes = Vec::new();
+    let Ok(Dump::Kernel(dump)) = open(source(path).0) else { panic!("not a kernel dump") };
+    let header = dump.header();
+    let hints = Hints {
+        machine: header.machine,
+        build: header.build,
+        directory_table_base: header.directory_table_base,
+        module_list: Some(header.ps_loaded_module_list),
+        process_list: Some(header.ps_active_process_head),
+        debugger_data: header.kd_debugger_data_block,
+        kernel_base: None,
+        pae: None,
+        processors: header.processors,
+    };
+    let phys: Rc<dyn PhysMemory> = Rc::new(dump.physical(&mut notes).expect("it has pages"));
+    Kernel::find(phys, &hints, &mut notes).expect("the kernel is found")
+}
+
+fn random(path: &str, gib: u64) {
+    let kernel = kernel(path);
+    let mut page = vec![0; PAGE as usize];
+    let ms = timed(|| {
+        for address in addresses(gib) {
+            assert!(kernel.space.read(Va(address), &mut page).fault.is_none());
+        }
+    });
+    println!("ms={ms}\nper_read_us={}", ms * 1e3 / RANDOM_READS as f64);
+}
+
+fn kdmp_random(path: &str, gib: u64) {
+    let parser = KernelDumpParser::new(path).expect("kdmp-parser opens it");
+    let reader = virt::Reader::new(&parser);
+    let mut page = vec![0; PAGE as usize];
+    let ms = timed(|| {
+        for address in addresses(gib) {
+            reader.read_exact(Gva::new(address), &mut page).expect("it reads");
+        }
+    });
+    println!("ms={ms}\nper_read_us={}", ms * 1e3 / RANDOM_READS as f64);
+}
+
+const STEP: usize = 1 << 20;
+
+fn sequential(path: &str, gib: u64) {
+    let kernel = kernel(path);
+    let mut buffer = vec![0; STEP];
+    let length = flat_pages(gib) * PAGE;
+    let ms = timed(|| {
+        for at in (0..length).step_by(STEP) {
+            assert!(kernel.space.read(Va(FLAT + at), &mut buffer).fault.is_none());
+        }
+    });
+    println!("ms={ms}\nmib_per_s={}", (length >> 20) as f64 / ms * 1e3);
+}
+
+fn whole_file(path: &str, gib: u64) {
+    let file = File::open(path).expect("the dump is there");
+    let mut buffer = vec![0; STEP];
+    let length = flat_pages(gib) * PAGE;
+    let start = gib * (1 << 30) / 4;
+    let ms = timed(|| {
+        for at in (0..length).step_by(STEP) {
+            file.read_exact_at(&mut buffer, start + at).expect("it reads");
+        }
+    });
+    println!("ms={ms}\nmib_per_s={}", (length >> 20) as f64 / ms * 1e3);
+}
