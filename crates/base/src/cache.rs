@@ -85,18 +85,26 @@ impl<S: ByteSource> BlockCache<S> {
 
     fn block(&self, number: u64) -> Result<Rc<[u8]>, SourceError> {
         let mut state = self.state.borrow_mut();
-        let now = state.clock.saturating_add(1);
-        state.clock = now;
+        let now = state.clock;
         if let Some((block, used)) = state.blocks.get_mut(&number) {
             let block = Rc::clone(block);
-            let before = core::mem::replace(used, now);
-            state.ages.remove(&before);
-            state.ages.insert(now, number);
+            let before = *used;
+            // Blocks that were used lately keep their place: in a cache of many blocks the order among the newest half
+            // decides nothing, and keeping it exact would cost more than the look-up.
+            if now.saturating_sub(before) >= (self.capacity / 2) as u64 {
+                let now = now.saturating_add(1);
+                *used = now;
+                state.clock = now;
+                state.ages.remove(&before);
+                state.ages.insert(now, number);
+            }
             let mut stats = self.stats.get();
             stats.hits = stats.hits.saturating_add(1);
             self.stats.set(stats);
             return Ok(block);
         }
+        let now = now.saturating_add(1);
+        state.clock = now;
         let start = number.saturating_mul(self.block_size as u64);
         let left = self.source.len().saturating_sub(start);
         let len = usize::try_from(left).unwrap_or(usize::MAX).min(self.block_size);

@@ -133,7 +133,9 @@ impl Session {
             }
             Request::Streams => Reply::Streams(self.world.parts.list().to_vec()),
             Request::StreamDetails { index } => {
-                let details = usize::try_from(*index).ok().and_then(|index| self.world.parts.details(index));
+                let details = usize::try_from(*index)
+                    .ok()
+                    .and_then(|index| self.world.parts.details(index, self.world.full.as_deref()));
                 let details = details.ok_or_else(|| {
                     not_found(alloc::format!("part {index} cannot be shown: it is absent or damaged"))
                 })?;

@@ -80,7 +80,9 @@ impl Prototypes for Descriptors {
                 let array = Va(self.word(node, FIRST_PROTOTYPE)?);
                 // Private memory has no such array; its field belongs to something else.
                 let within = (page - first).checked_mul(self.kernel.mode().entry_size())?;
-                return array.checked_add(within).filter(|at| self.kernel.mode().is_kernel(*at) && array.0.is_multiple_of(8));
+                return array
+                    .checked_add(within)
+                    .filter(|at| self.kernel.mode().is_kernel(*at) && array.0.is_multiple_of(8));
             };
         }
         None

@@ -7,6 +7,8 @@ use super::Located;
 
 /// Bytes of the bitmap that share one entry of the rank index.
 const CHUNK: usize = 512;
+/// 64-bit words of a chunk.
+const WORDS: usize = CHUNK / 8;
 /// Page frame numbers in a chunk.
 const CHUNK_BITS: u64 = CHUNK as u64 * 8;
 /// Bytes of the bitmap that are counted at once while the index grows.
@@ -32,9 +34,11 @@ pub(crate) struct Bitmap {
     chunks: RefCell<Vec<Option<Kept>>>,
 }
 
+/// A chunk, and the number of set bits before each of its words.
 struct Kept {
     number: u64,
-    bytes: Box<[u8; CHUNK]>,
+    words: Box<[u64; WORDS]>,
+    before: Box<[u16; WORDS]>,
 }
 
 impl Bitmap {
@@ -72,41 +76,43 @@ impl Bitmap {
         Ok(ranks.get(wanted).or(ranks.last()).copied().unwrap_or(0))
     }
 
-    /// Runs `look` over a chunk; bytes past the end of the bitmap are zero.
+    /// Runs `look` over a chunk; bits past the end of the bitmap are clear.
     fn with_chunk<T>(
         &self,
         source: &dyn ByteSource,
         number: u64,
-        look: impl FnOnce(&[u8; CHUNK]) -> T,
+        look: impl FnOnce(&Kept) -> T,
     ) -> Result<T, SourceError> {
         let mut chunks = self.chunks.borrow_mut();
         let slot = usize::try_from(number % KEPT as u64).unwrap_or(0);
         if let Some(Some(kept)) = chunks.get(slot)
             && kept.number == number
         {
-            return Ok(look(&kept.bytes));
+            return Ok(look(kept));
         }
         let start = number.saturating_mul(CHUNK as u64);
         let len = usize::try_from(self.bytes().saturating_sub(start)).unwrap_or(usize::MAX).min(CHUNK);
-        let mut bytes = Box::new([0; CHUNK]);
+        let mut bytes = [0; CHUNK];
         if let Some(part) = bytes.get_mut(..len) {
             source.read_at(self.at.saturating_add(start), part)?;
         }
-        let result = look(&bytes);
+        let kept = Kept::new(number, &bytes);
+        let result = look(&kept);
         if let Some(place) = chunks.get_mut(slot) {
-            *place = Some(Kept { number, bytes });
+            *place = Some(kept);
         }
         Ok(result)
     }
 
-    pub(crate) fn locate(&self, source: &dyn ByteSource, pfn: u64) -> Result<Option<Located>, SourceError> {
+    /// A page, and how many of at most `most` follow it.
+    pub(crate) fn locate(&self, source: &dyn ByteSource, pfn: u64, most: u64) -> Result<Option<Located>, SourceError> {
         if pfn >= self.bits {
             return Ok(None);
         }
         let (number, bit) = (pfn / CHUNK_BITS, pfn % CHUNK_BITS);
         let left = self.bits - pfn;
         let found = self.with_chunk(source, number, |chunk| {
-            set(chunk, bit).then(|| (ones_before(chunk, bit), run_from(chunk, bit).min(left)))
+            chunk.is_set(bit).then(|| (chunk.ones_before(bit), chunk.run_from(bit, most).min(left)))
         })?;
         let Some((before, pages)) = found else { return Ok(None) };
         let index = self.rank(source, number)?.saturating_add(before);
@@ -124,7 +130,7 @@ impl Bitmap {
             let number = at / CHUNK_BITS;
             let next_chunk = (number + 1) * CHUNK_BITS;
             if self.rank(source, number)? != self.rank(source, number + 1)? {
-                let found = self.with_chunk(source, number, |chunk| first_set(chunk, at % CHUNK_BITS))?;
+                let found = self.with_chunk(source, number, |chunk| chunk.first_set(at % CHUNK_BITS))?;
                 if let Some(bit) = found {
                     break number * CHUNK_BITS + bit;
                 }
@@ -142,7 +148,7 @@ impl Bitmap {
                 break;
             }
             let bit = here % CHUNK_BITS;
-            let more = self.with_chunk(source, here / CHUNK_BITS, |chunk| run_from(chunk, bit))?;
+            let more = self.with_chunk(source, here / CHUNK_BITS, |chunk| chunk.run_from(bit, CHUNK_BITS))?;
             pages += more;
             if bit + more < CHUNK_BITS {
                 break;
@@ -164,43 +170,55 @@ fn ones(chunk: &[u8]) -> u64 {
     words(chunk).map(|word| u64::from(word.count_ones())).sum()
 }
 
-fn word_at(chunk: &[u8; CHUNK], bit: u64) -> u64 {
-    let start = usize::try_from(bit / 64 * 8).unwrap_or(0);
-    chunk.get(start..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u64::from_le_bytes(*bytes))
-}
-
-fn set(chunk: &[u8; CHUNK], bit: u64) -> bool {
-    word_at(chunk, bit) >> (bit % 64) & 1 == 1
-}
-
-fn ones_before(chunk: &[u8; CHUNK], bit: u64) -> u64 {
-    let whole = usize::try_from(bit / 64 * 8).unwrap_or(0);
-    let below = word_at(chunk, bit) & ((1 << (bit % 64)) - 1);
-    ones(chunk.get(..whole).unwrap_or_default()).saturating_add(u64::from(below.count_ones()))
-}
-
-/// Set bits from `bit` on without a gap, up to the end of the chunk.
-fn run_from(chunk: &[u8; CHUNK], bit: u64) -> u64 {
-    let mut at = bit;
-    while at < CHUNK_BITS {
-        let rest = 64 - at % 64;
-        let run = u64::from((word_at(chunk, at) >> (at % 64)).trailing_ones()).min(rest);
-        at += run;
-        if run < rest {
-            break;
+impl Kept {
+    fn new(number: u64, bytes: &[u8; CHUNK]) -> Self {
+        let (mut all, mut before) = (Box::new([0; WORDS]), Box::new([0; WORDS]));
+        let mut total = 0_u16;
+        for ((word, place), count) in words(bytes).zip(all.iter_mut()).zip(before.iter_mut()) {
+            *place = word;
+            *count = total;
+            total = total.saturating_add(word.count_ones() as u16);
         }
+        Self { number, words: all, before }
     }
-    at - bit
-}
 
-fn first_set(chunk: &[u8; CHUNK], from: u64) -> Option<u64> {
-    let mut at = from;
-    while at < CHUNK_BITS {
-        let word = word_at(chunk, at) >> (at % 64);
-        if word != 0 {
-            return Some(at + u64::from(word.trailing_zeros()));
-        }
-        at = (at / 64 + 1) * 64;
+    fn word(&self, bit: u64) -> u64 {
+        usize::try_from(bit / 64).ok().and_then(|word| self.words.get(word)).copied().unwrap_or(0)
     }
-    None
+
+    fn is_set(&self, bit: u64) -> bool {
+        self.word(bit) >> (bit % 64) & 1 == 1
+    }
+
+    fn ones_before(&self, bit: u64) -> u64 {
+        let whole = usize::try_from(bit / 64).ok().and_then(|word| self.before.get(word)).copied().unwrap_or(0);
+        let below = self.word(bit) & ((1 << (bit % 64)) - 1);
+        u64::from(whole) + u64::from(below.count_ones())
+    }
+
+    /// Set bits from `bit` on without a gap, up to the end of the chunk or a little over `most`.
+    fn run_from(&self, bit: u64, most: u64) -> u64 {
+        let mut at = bit;
+        while at < CHUNK_BITS && at - bit < most {
+            let rest = 64 - at % 64;
+            let run = u64::from((self.word(at) >> (at % 64)).trailing_ones()).min(rest);
+            at += run;
+            if run < rest {
+                break;
+            }
+        }
+        at - bit
+    }
+
+    fn first_set(&self, from: u64) -> Option<u64> {
+        let mut at = from;
+        while at < CHUNK_BITS {
+            let word = self.word(at) >> (at % 64);
+            if word != 0 {
+                return Some(at + u64::from(word.trailing_zeros()));
+            }
+            at = (at / 64 + 1) * 64;
+        }
+        None
+    }
 }

@@ -65,7 +65,7 @@ impl PageStore {
     /// Where the byte at a physical address stands in the file; `None` if the dump does not hold it.
     #[must_use]
     pub fn file_offset(&self, pa: Pa) -> Option<u64> {
-        let located = self.locate(pa.frame()).ok()??;
+        let located = self.locate(pa.frame(), 1).ok()??;
         self.in_file(located.offset).then(|| located.offset.saturating_add(pa.0 % PAGE_SIZE))
     }
 
@@ -78,10 +78,11 @@ impl PageStore {
         }
     }
 
-    fn locate(&self, pfn: u64) -> Result<Option<Located>, SourceError> {
+    /// A page, and whether some of the `most` after it follow at once.
+    fn locate(&self, pfn: u64, most: u64) -> Result<Option<Located>, SourceError> {
         match &self.pages {
             Pages::Runs(runs) => Ok(runs.locate(pfn)),
-            Pages::Bitmap(bitmap) => bitmap.locate(&*self.source, pfn),
+            Pages::Bitmap(bitmap) => bitmap.locate(&*self.source, pfn, most),
         }
     }
 
@@ -97,7 +98,8 @@ impl PhysMemory for PageStore {
         while filled < buf.len() {
             let stop = |fault| PhysOutcome { filled, fault: Some(fault) };
             let Some(at) = pa.checked_add(filled as u64) else { return stop(PhysFault::NotInDump { pa }) };
-            let located = match self.locate(at.frame()) {
+            let wanted = (buf.len() - filled) as u64;
+            let located = match self.locate(at.frame(), wanted / PAGE_SIZE + 1) {
                 Ok(Some(located)) => located,
                 Ok(None) => return stop(PhysFault::NotInDump { pa: at }),
                 Err(error) => return stop(PhysFault::Source { pa: at, error }),
@@ -107,7 +109,6 @@ impl PhysMemory for PageStore {
             // A run that the end of the file cuts off still has its first pages.
             let in_run = located.pages.saturating_mul(PAGE_SIZE).saturating_sub(within);
             let in_file = self.source.len().saturating_sub(offset);
-            let wanted = (buf.len() - filled) as u64;
             let step = if in_file == 0 { in_run } else { in_run.min(in_file) }.min(wanted);
             let end = filled.saturating_add(usize::try_from(step).unwrap_or(usize::MAX));
             let Some(part) = buf.get_mut(filled..end) else { return stop(PhysFault::NotInDump { pa: at }) };
@@ -125,7 +126,7 @@ impl PhysMemory for PageStore {
             Pages::Bitmap(bitmap) => bitmap.next(&*self.source, pa.frame()).ok()??,
         };
         // What the end of the file cuts off is not there to be read.
-        let located = self.locate(first).ok()??;
+        let located = self.locate(first, 1).ok()??;
         let in_file = self.source.len().saturating_sub(located.offset) / PAGE_SIZE;
         let count = count.min(in_file);
         let start = Pa::of_frame(first)?;
@@ -134,7 +135,7 @@ impl PhysMemory for PageStore {
     }
 
     fn has_page(&self, pa: Pa) -> bool {
-        matches!(self.locate(pa.frame()), Ok(Some(located)) if self.in_file(located.offset))
+        matches!(self.locate(pa.frame(), 1), Ok(Some(located)) if self.in_file(located.offset))
     }
 }
 

@@ -14,7 +14,8 @@ use crate::kernel::Full;
 /// The parts of a physical image.
 pub(crate) struct ImageParts {
     streams: Vec<Stream>,
-    details: Vec<Details>,
+    image: Details,
+    live: Vec<pages::LivePart>,
 }
 
 impl ImageParts {
@@ -32,13 +33,10 @@ impl ImageParts {
             size: image.size(),
             summary: Some(image.kind.description().into()),
         };
-        let (mut streams, mut details) =
-            (Vec::from([first]), Vec::from([Details { title, fields, ..Details::default() }]));
-        for (stream, part) in pages::parts(full, 0) {
-            streams.push(stream);
-            details.push(part);
-        }
-        Self { streams, details }
+        let image_details = Details { title, fields, ..Details::default() };
+        let (live, streams): (Vec<_>, Vec<_>) = pages::parts(full, 0).into_iter().unzip();
+        let streams = core::iter::once(first).chain(streams).collect();
+        Self { streams, image: image_details, live }
     }
 }
 
@@ -51,7 +49,10 @@ impl Parts for ImageParts {
         None
     }
 
-    fn details(&self, index: usize) -> Option<Details> {
-        self.details.get(index).cloned()
+    fn details(&self, index: usize, full: Option<&Full>) -> Option<Details> {
+        match index.checked_sub(1) {
+            None => Some(self.image.clone()),
+            Some(index) => Some(self.live.get(index)?.details(full?)),
+        }
     }
 }

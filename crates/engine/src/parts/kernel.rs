@@ -21,8 +21,8 @@ enum Part {
     Memory,
     Raw(FileRange),
     Blob(SecondaryBlob),
-    /// Made when the dump was gathered: what memory says of itself.
-    Ready(Details),
+    /// What memory says of itself.
+    Live(pages::LivePart),
 }
 
 /// The parts of a kernel dump.
@@ -92,8 +92,8 @@ impl KernelParts {
 
     /// Adds the parts of a dump that holds physical memory.
     pub(crate) fn with_pages(mut self, full: &Full) -> Self {
-        for (stream, details) in pages::parts(full, self.header.size()) {
-            self.parts.push(Part::Ready(details));
+        for (part, stream) in pages::parts(full, self.header.size()) {
+            self.parts.push(Part::Live(part));
             self.streams.push(stream);
         }
         self
@@ -261,12 +261,12 @@ impl Parts for KernelParts {
         None
     }
 
-    fn details(&self, index: usize) -> Option<Details> {
+    fn details(&self, index: usize, full: Option<&Full>) -> Option<Details> {
         let part = self.parts.get(index)?;
         let triage = self.triage.as_deref();
         match part {
             Part::Header => Some(self.header_details()),
-            Part::Ready(details) => Some(details.clone()),
+            Part::Live(part) => full.map(|full| part.details(full)),
             Part::TriageHeader => triage.map(Self::triage_details),
             Part::Memory => triage.map(Self::memory_details),
             Part::Raw(range) => triage.map(|triage| Self::raw_details(triage, *range)),

@@ -13,6 +13,7 @@ use dumplens_report::{
 };
 
 use super::{MOST_ROWS, Parts, field, hex, optional, preview, table};
+use crate::kernel::Full;
 
 /// The streams of a minidump.
 pub(crate) struct MinidumpParts {
@@ -350,7 +351,7 @@ impl Parts for MinidumpParts {
         self.dump.context_at(thread.context, &mut Vec::new())
     }
 
-    fn details(&self, index: usize) -> Option<Details> {
+    fn details(&self, index: usize, _: Option<&Full>) -> Option<Details> {
         let entry = *self.dump.streams().get(index)?;
         let mut notes = Vec::new();
         let Body { fields, tables, text } = self.body(entry, &mut notes);

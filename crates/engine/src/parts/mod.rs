@@ -17,6 +17,8 @@ use dumplens_report::{
     text::clean,
 };
 
+use crate::kernel::Full;
+
 /// A file's parts, and one of them field by field.
 pub(crate) trait Parts {
     /// The parts in file or directory order.
@@ -25,8 +27,8 @@ pub(crate) trait Parts {
     /// The registers of the container's thread number `index`.
     fn context(&self, index: usize) -> Option<Context>;
 
-    /// One part, field by field; `None` if there is no such part.
-    fn details(&self, index: usize) -> Option<Details>;
+    /// One part, field by field; `None` if there is no such part. `full` is the kernel in physical memory, if there is one.
+    fn details(&self, index: usize, full: Option<&Full>) -> Option<Details>;
 }
 
 /// Rows of a detail table before the rest is counted as omitted.

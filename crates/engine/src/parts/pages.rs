@@ -14,8 +14,27 @@ use crate::kernel::Full;
 /// Runs of pages that are listed; finding each may read a piece of the bitmap.
 const MOST_RUNS: usize = 256;
 
-/// The parts and what is in them. `offset` is where the page store starts in the file.
-pub(super) fn parts(full: &Full, offset: u64) -> Vec<(Stream, Details)> {
+/// A part that is read from memory when it is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum LivePart {
+    /// The page store.
+    Pages,
+    /// The processors' control blocks.
+    Processors,
+}
+
+impl LivePart {
+    /// The part, field by field.
+    pub(super) fn details(self, full: &Full) -> Details {
+        match self {
+            Self::Pages => page_details(full),
+            Self::Processors => processor_details(full),
+        }
+    }
+}
+
+/// The parts. `offset` is where the page store starts in the file.
+pub(super) fn parts(full: &Full, offset: u64) -> Vec<(LivePart, Stream)> {
     let stream = |name: &str, size: u64, summary: String| Stream {
         kind: None,
         name: name.into(),
@@ -25,12 +44,10 @@ pub(super) fn parts(full: &Full, offset: u64) -> Vec<(Stream, Details)> {
     };
     let pages = full.store.page_count();
     let bytes = pages.saturating_mul(PAGE_SIZE);
+    let memory = format!("{pages} pages ({} MiB) as {}", bytes >> 20, full.store.form());
     Vec::from([
-        (
-            stream("Physical memory", bytes, format!("{pages} pages ({} MiB) as {}", bytes >> 20, full.store.form())),
-            page_details(full),
-        ),
-        (stream("Processors", 0, format!("{} control blocks", full.processors.len())), processor_details(full)),
+        (LivePart::Pages, stream("Physical memory", bytes, memory)),
+        (LivePart::Processors, stream("Processors", 0, format!("{} control blocks", full.processors.len()))),
     ])
 }
 
