@@ -6,15 +6,7 @@ use crate::{Result, root, run};
 
 /// Runs the browser tests against a built site.
 pub(crate) fn test(dist: &std::path::Path) -> Result {
-    let node =
-        run::find("node").ok_or("Node.js is not installed; the browser tests need version 20 or later (nodejs.org)")?;
-    let npm = run::find("npm").ok_or("npm is not installed; it comes with Node.js")?;
-    let folder = root().join("tests/browser");
-    if !folder.join("node_modules/playwright-core").is_dir() {
-        println!("installing the browser driver (npm ci in tests/browser, a few seconds)…");
-        run::check(Command::new(npm).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&folder))?;
-    }
-    let chromium = chromium()?;
+    let (node, folder, chromium) = set_up()?;
     println!("running the browser tests with {}…", chromium.display());
     run::check(
         Command::new(node)
@@ -23,6 +15,19 @@ pub(crate) fn test(dist: &std::path::Path) -> Result {
             .env("DUMPLENS_DIST", dist)
             .env("CHROMIUM", chromium),
     )
+}
+
+/// Node, the folder of the scripts with the browser driver in it, and the browser.
+pub(crate) fn set_up() -> Result<(PathBuf, PathBuf, PathBuf)> {
+    let node =
+        run::find("node").ok_or("Node.js is not installed; the browser tests need version 20 or later (nodejs.org)")?;
+    let npm = run::find("npm").ok_or("npm is not installed; it comes with Node.js")?;
+    let folder = root().join("tests/browser");
+    if !folder.join("node_modules/playwright-core").is_dir() {
+        println!("installing the browser driver (npm ci in tests/browser, a few seconds)…");
+        run::check(Command::new(npm).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&folder))?;
+    }
+    Ok((node, folder, chromium()?))
 }
 
 /// An installed Chromium or Chrome; Debian's is installed where that is possible.

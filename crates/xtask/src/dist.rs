@@ -70,6 +70,32 @@ pub(crate) fn target_folder() -> Result<PathBuf> {
     Ok(PathBuf::from(folder))
 }
 
+/// Builds a crate as WebAssembly for Node; the path of its loader.
+pub(crate) fn node_module(package: &str, out: &Path) -> Result<PathBuf> {
+    run::ensure_target(TARGET)?;
+    let target = target_folder()?;
+    run::cargo(&[
+        "build",
+        "--locked",
+        "--quiet",
+        "--profile",
+        "wasm",
+        "--target",
+        TARGET,
+        "--package",
+        package,
+        "--lib",
+    ])?;
+    let wasm = target.join(TARGET).join("wasm").join(format!("{}.wasm", package.replace('-', "_")));
+    let mut bindgen = Bindgen::new();
+    bindgen.input_path(&wasm).out_name(package).typescript(false);
+    bindgen
+        .nodejs(true)
+        .and_then(|bindgen| bindgen.generate(out))
+        .map_err(|error| format!("cannot generate the loader of {package}: {error:#}"))?;
+    Ok(out.join(format!("{package}.js")))
+}
+
 fn bind(module: &Module, target: &Path, out: &Path) -> Result {
     let wasm = target.join(TARGET).join("wasm").join(format!("{}.wasm", module.package.replace('-', "_")));
     let mut bindgen = Bindgen::new();

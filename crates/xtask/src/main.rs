@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod bench;
 mod browser;
 mod dist;
 mod peers;
@@ -23,6 +24,7 @@ cargo xtask serve [--port N]         set up, build and serve the app on 127.0.0.
 cargo xtask test [--no-browser]      set up and run every check and test, the browser tests included
 cargo xtask peers                    compare the test machines with what other people's readers find in them
 cargo xtask dist [--out DIR]         build the static site into a folder (default: dist)
+cargo xtask bench [--no-browser]     measure beside peers, and write docs/benchmarks.md
 cargo xtask tidy                     check the arrows between crates and the house rules
 cargo xtask samples                  write the sample dumps in public/samples anew
 ";
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
             port.and_then(serve::serve)
         }
         Some("test") => tests::test(!args.iter().any(|arg| arg == "--no-browser")),
+        Some("bench") => bench::bench(!args.iter().any(|arg| arg == "--no-browser")),
         Some("dist") => {
             let out = option("--out").map_or_else(|| root().join("dist"), PathBuf::from);
             dist::dist(&out).map(|sizes| print!("{sizes}"))
