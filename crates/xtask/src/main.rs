@@ -8,6 +8,7 @@
 mod bench;
 mod browser;
 mod dist;
+mod fuzz;
 mod peers;
 mod run;
 mod serve;
@@ -23,6 +24,9 @@ const HELP: &str = "\
 cargo xtask serve [--port N]         set up, build and serve the app on 127.0.0.1
 cargo xtask test [--no-browser]      set up and run every check and test, the browser tests included
 cargo xtask peers                    compare the test machines with what other people's readers find in them
+cargo xtask fuzz [--seconds N] [--afresh] [TARGET…]
+                                     feed damaged input to every reader (default: 60 seconds a target);
+                                     --afresh forgets what earlier runs found, as cargo xtask test does
 cargo xtask dist [--out DIR]         build the static site into a folder (default: dist)
 cargo xtask bench [--no-browser]     measure beside peers, and write docs/benchmarks.md
 cargo xtask tidy                     check the arrows between crates and the house rules
@@ -40,6 +44,17 @@ fn main() -> ExitCode {
         }
         Some("test") => tests::test(!args.iter().any(|arg| arg == "--no-browser")),
         Some("bench") => bench::bench(!args.iter().any(|arg| arg == "--no-browser")),
+        Some("fuzz") => {
+            let seconds = option("--seconds")
+                .map_or(Ok(60), |text| text.parse().map_err(|_| format!("{text} is not a number of seconds")));
+            let value = args.iter().position(|arg| arg == "--seconds").map(|at| at + 1);
+            let named = args.iter().enumerate().skip(1);
+            let named = named.filter(|(at, arg)| Some(*at) != value && !arg.starts_with("--"));
+            let named: Vec<String> = named.map(|(_, arg)| arg.clone()).collect();
+            let afresh = args.iter().any(|arg| arg == "--afresh");
+            let start = if afresh { fuzz::Start::Afresh } else { fuzz::Start::Onwards };
+            seconds.and_then(|seconds| fuzz::fuzz(seconds, &named, start))
+        }
         Some("dist") => {
             let out = option("--out").map_or_else(|| root().join("dist"), PathBuf::from);
             dist::dist(&out).map(|sizes| print!("{sizes}"))

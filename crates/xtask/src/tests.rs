@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::{Result, browser, dist, peers, root, run, tidy};
+use crate::{Result, browser, dist, fuzz, peers, root, run, tidy};
 
 /// Crates that must build where there is no standard library, and a target that has none.
 const NO_STD: [&str; 9] = ["base", "dump", "paging", "image", "windows", "unwind", "analysis", "report", "engine"];
@@ -12,7 +12,7 @@ const WASM_TARGET: &str = "wasm32-unknown-unknown";
 /// Runs everything.
 pub(crate) fn test(with_browser: bool) -> Result {
     let started = Instant::now();
-    let total = if with_browser { 9 } else { 8 };
+    let total = if with_browser { 10 } else { 9 };
     let mut step = 0;
     let mut say = |what: &str| {
         step += 1;
@@ -49,6 +49,11 @@ pub(crate) fn test(with_browser: bool) -> Result {
     run::cargo(&["test", "--locked", "--workspace"])?;
     say("independent readers");
     peers::test()?;
+    say("fuzzing, five seconds a target");
+    match fuzz::missing() {
+        Some(missing) => println!("skipped: {missing}"),
+        None => fuzz::fuzz(5, &[], fuzz::Start::Afresh)?,
+    }
     say("the site");
     let site = root().join("dist");
     print!("{}", dist::dist(&site)?);

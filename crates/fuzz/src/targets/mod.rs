@@ -1,0 +1,27 @@
+//! The targets.
+
+pub(crate) mod archive;
+pub(crate) mod image;
+pub(crate) mod kernel_dump;
+pub(crate) mod kernel_objects;
+pub(crate) mod minidump;
+pub(crate) mod translate;
+
+use dumplens_base::{Memory, Va};
+
+/// Walks the regions of a memory and reads at the edges of each.
+pub(crate) fn regions(memory: &dyn Memory) {
+    let mut at = Va(0);
+    for _ in 0..1000 {
+        let Some(region) = memory.next_region(at) else { break };
+        assert!(region.len > 0, "an empty region at {at}");
+        for place in [region.start.0, region.start.0.saturating_add(region.len).saturating_sub(32)] {
+            let mut buf = [0; 64];
+            let outcome = memory.read(Va(place), &mut buf);
+            assert_eq!(outcome.fault.is_none(), outcome.filled == buf.len());
+        }
+        let next = Va(region.start.0.saturating_add(region.len));
+        assert!(next > at, "regions go upwards");
+        at = next;
+    }
+}
