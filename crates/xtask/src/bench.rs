@@ -157,14 +157,14 @@ fn webassembly(bench: &Bench, target: &Path, page: &mut String) -> Result {
         serde_json::from_str(text.trim()).map_err(|error| format!("{error} in {text}"))?;
     page.push_str(
         "## WebAssembly against native\n\nThe same requests on the same 72 MB dump (306 processes, 2411 threads) held in memory; \
-         processor time native, wall time in Node.\n\n| request | native | WebAssembly | ratio |\n|---|---|---|---|\n",
+         the best of many rounds, native and in Node.\n\n| request | native | WebAssembly | ratio |\n|---|---|---|---|\n",
     );
     let dump = dump.to_string_lossy().into_owned();
     let names = run::output(Command::new(&bench.program).arg("workloads"))?;
     for name in names.lines() {
         let native = bench.run(&["workload", name, &dump])?.get("ms").copied().unwrap_or(f64::NAN);
         let slow = wasm.get(name).copied().unwrap_or(f64::NAN);
-        let _ = writeln!(page, "| {name} | {native:.2} ms | {slow:.2} ms | {:.1}× |", slow / native);
+        let _ = writeln!(page, "| {name} | {native:.3} ms | {slow:.3} ms | {:.1}× |", slow / native);
     }
     page.push('\n');
     Ok(())
