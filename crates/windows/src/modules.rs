@@ -2,14 +2,16 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use dumplens_base::{MemoryExt, Note, Va};
+use dumplens_base::{MemoryExt, Note, PAGE_SIZE, Va};
+use dumplens_image::Image;
+use dumplens_paging::{Mode, Search};
 
-use crate::{DebuggerData, Kernel, list::follow};
+use crate::{Broken, DebuggerData, Kernel, list::follow};
 
 /// A loaded kernel module, from its `KLDR_DATA_TABLE_ENTRY`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelModule {
-    /// Address of the list entry.
+    /// Address of the list entry; 0 if the image was found without one.
     pub entry: Va,
     /// Base of the image.
     pub base: Va,
@@ -38,6 +40,9 @@ pub struct UnloadedDriver {
 
 /// Most modules that are followed.
 const MOST_MODULES: usize = 4_096;
+/// Page tables and pages that a search for images reads.
+const SEARCH_TABLES: u32 = 1 << 14;
+const SEARCH_PAGES: u32 = 1 << 18;
 /// Bytes of the longest name.
 const NAME_BYTES: u16 = 1_024;
 /// Entries of the array of unloaded drivers (`MI_UNLOADED_DRIVERS`).
@@ -56,10 +61,20 @@ impl Kernel {
         self.space.read_utf16(buffer, length).ok().filter(|text| !text.is_empty())
     }
 
-    /// The loaded modules in list order: the kernel first.
+    /// The loaded modules in list order: the kernel first. Where the list's head is not in the dump, memory is searched for
+    /// images instead.
     pub fn modules(&self, notes: &mut Vec<Note>) -> Vec<KernelModule> {
-        let Some(head) = self.module_list else { return Vec::new() };
-        let list = follow(&*self.space, head, self.pointer(), MOST_MODULES);
+        let list = self.module_list.map(|head| follow(&*self.space, head, self.pointer(), MOST_MODULES));
+        let list = match list {
+            Some(list) if !list.nodes.is_empty() => list,
+            other => {
+                let why = match other.and_then(|list| list.broken) {
+                    Some(Broken::Unreadable { fault, .. }) => format!("{fault}"),
+                    _ => String::from("where it starts is not known, or it is empty"),
+                };
+                return self.images(&why, notes);
+            }
+        };
         if let Some(broken) = list.broken {
             notes.push(Note::damaged(format!("the list of loaded modules is not whole: {broken}")));
         }
@@ -77,6 +92,80 @@ impl Kernel {
             )));
         }
         modules
+    }
+
+    /// Images found by searching the addresses at which kernels and drivers are loaded, in address order.
+    fn images(&self, why: &str, notes: &mut Vec<Note>) -> Vec<KernelModule> {
+        let mode = self.space.mode();
+        let mut at = match mode {
+            Mode::X86 | Mode::X86Pae => mode.kernel_start(),
+            _ => Va(0xffff_f800_0000_0000),
+        };
+        let (mut modules, mut fuel, mut pages) = (Vec::new(), SEARCH_TABLES, SEARCH_PAGES);
+        'search: while fuel > 0 && modules.len() < MOST_MODULES {
+            let region = match self.space.search(at, 64) {
+                Search::Found(region) => region,
+                Search::Tired(next) => {
+                    fuel = fuel.saturating_sub(64);
+                    at = next;
+                    continue;
+                }
+                Search::Nothing => break,
+            };
+            fuel = fuel.saturating_sub(1);
+            let mut offset = 0;
+            while offset < region.len {
+                if pages == 0 {
+                    break 'search;
+                }
+                pages -= 1;
+                let Some(page) = region.start.checked_add(offset) else { break 'search };
+                let mut magic = [0; 2];
+                let found = self.space.read_exact(page, &mut magic).is_ok() && &magic == b"MZ";
+                if let Some(module) = found.then(|| self.image(page)).flatten() {
+                    // The search goes on behind the image, which may be in another region.
+                    at =
+                        Va(page.0.saturating_add(u64::from(module.size)).saturating_add(PAGE_SIZE - 1)
+                            & !(PAGE_SIZE - 1));
+                    modules.push(module);
+                    continue 'search;
+                }
+                offset += PAGE_SIZE;
+            }
+            match region.start.checked_add(region.len) {
+                Some(next) => at = next,
+                None => break,
+            }
+        }
+        notes.push(Note::missing(format!(
+            "the list of loaded modules cannot be read ({why}); {} images were found by searching memory, named by their \
+             debug records",
+            modules.len()
+        )));
+        modules
+    }
+
+    /// The image at an address, named as well as it names itself.
+    fn image(&self, base: Va) -> Option<KernelModule> {
+        let image = Image::mapped(&*self.space, base).ok()?;
+        let headers = image.headers();
+        if headers.size_of_image == 0 || headers.size_of_image > 1 << 30 {
+            return None;
+        }
+        let exported = image.export_module_name().ok().flatten().filter(|name| !name.is_empty());
+        let from_pdb = || {
+            let record = image.code_view().ok()??;
+            let stem = record.file_name()?.rsplit_once('.')?.0.into();
+            Some::<String>(stem)
+        };
+        Some(KernelModule {
+            entry: Va(0),
+            base,
+            size: headers.size_of_image,
+            path: exported.or_else(from_pdb).unwrap_or_else(|| format!("image_{:x}", base.0)),
+            checksum: Some(headers.checksum).filter(|sum| *sum != 0),
+            timestamp: Some(headers.timestamp),
+        })
     }
 
     fn module(&self, entry: Va) -> Option<KernelModule> {

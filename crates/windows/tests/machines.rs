@@ -231,3 +231,20 @@ fn raw_images_and_guest_cores_give_up_their_kernel() {
         }
     }
 }
+
+#[test]
+fn without_the_module_list_images_are_searched_for() {
+    for release in [WIN10_X64, WIN11_ARM64] {
+        let mut machine = MachineSpec::small(release).build();
+        let (kernel, _) = find(&machine, Store::Full, &hints(&machine));
+        let head = kernel.unwrap().space.translate(Va(machine.module_list), &mut |_| {}).unwrap().pa;
+        // Both links are lost; with one left, the list would be followed from its other end.
+        machine.phys.put(head.0, &[0; 16]);
+        let (kernel, _) = find(&machine, Store::Full, &hints(&machine));
+        let mut notes = Vec::new();
+        let modules = kernel.unwrap().modules(&mut notes);
+        let found: Vec<_> = modules.iter().map(|module| (module.base.0, module.size, module.path.clone())).collect();
+        assert_eq!(found, machine.modules, "{release:?}");
+        assert!(notes[0].text.contains("found by searching memory"), "{notes:?}");
+    }
+}
