@@ -192,8 +192,13 @@ pub(super) fn build(spec: &MachineSpec) -> Machine {
     make.put(at(rva::BUILD_LAB), format!("{}.1.test.dumplens.260314-0900\0", release.build).as_bytes());
     unloaded_drivers(&mut make, at(rva::UNLOADED));
     debugger_data(&mut make, spec, base);
+    let mut spec = spec.clone();
+    if let [_, _, _, ip @ 0] = &mut spec.parameters {
+        // The instruction that failed, as the bug checks that name one do.
+        *ip = registers.ip;
+    }
     Machine {
-        spec: spec.clone(),
+        spec,
         phys: make.phys,
         kernel: make.kernel,
         roots,
