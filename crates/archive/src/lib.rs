@@ -19,6 +19,7 @@
 
 mod archive;
 mod cabinet;
+mod choice;
 mod deflate;
 mod error;
 mod folder;
@@ -34,6 +35,7 @@ mod zip;
 mod zstandard;
 
 pub use archive::{Archive, MOST_MEMBERS, Member};
+pub use choice::{Choice, MOST_LEVELS, could_be_dump};
 pub use error::{ArchiveError, ArchiveErrorKind};
 pub use sniff::{Format, sniff};
 pub use sub::SubSource;

@@ -12,6 +12,19 @@ use dumplens_report::Hex;
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) unpacking: Unpacking,
+}
+
+/// How dumps in archives are found and unpacked.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Unpacking {
+    /// Which file to open in an archive that holds several; once more for an archive in an archive
+    #[arg(long, global = true, value_name = "NAME-OR-NUMBER")]
+    pub(crate) member: Vec<String>,
+    /// Most that is unpacked into a temporary file: bytes, or a number with K, M, G or T
+    #[arg(long, global = true, value_name = "SIZE", default_value = "256G", value_parser = size)]
+    pub(crate) max_unpacked: u64,
 }
 
 /// What to do.
@@ -116,6 +129,22 @@ fn length(text: &str) -> Result<u32, String> {
         .ok_or_else(|| format!("a length is a number from 1 to {MAX_LENGTH}, decimal or 0x-prefixed"))
 }
 
+fn size(text: &str) -> Result<u64, String> {
+    let upper = text.trim().to_ascii_uppercase();
+    let number = upper.trim_end_matches('B').trim_end_matches('I');
+    let digits = number.trim_end_matches(['K', 'M', 'G', 'T']);
+    let unit = match number.get(digits.len()..) {
+        Some("") => Some(1),
+        Some("K") => Some(1 << 10),
+        Some("M") => Some(1 << 20),
+        Some("G") => Some(1 << 30),
+        Some("T") => Some(1 << 40),
+        _ => None,
+    };
+    let size = digits.trim_end().parse::<u64>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
+    size.ok_or_else(|| "a size is a number of bytes, or a number with K, M, G or T, such as 64G".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +153,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(size("4096"), Ok(4096));
+        assert_eq!((size("2K"), size("3m"), size("4GiB")), (Ok(2048), Ok(3 << 20), Ok(4 << 30)));
+        assert_eq!(size("1 TB"), Ok(1 << 40));
+        assert!(size("").is_err() && size("G").is_err() && size("1KM").is_err() && size("-1").is_err());
+        assert!(size("99999999T").is_err());
     }
 
     #[test]

@@ -17,7 +17,8 @@ use dumplens_report::{
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
-    args::{Args, Command, List},
+    archive::{self, Content},
+    args::{Args, Command, List, Unpacking},
     memory,
     source::FileSource,
 };
@@ -40,40 +41,63 @@ pub(crate) enum Outcome {
 /// Only if the answer cannot be written.
 pub(crate) fn run(args: Args) -> io::Result<Outcome> {
     let mut out = io::BufWriter::new(io::stdout().lock());
+    let unpacking = &args.unpacking;
     let outcome = match args.command {
-        Command::Analyze { json, symbols, files } => analyze(&mut out, json, &symbols, &files)?,
-        Command::Read { space, file, address, length } => memory::read(&mut out, &space, &file, address, length)?,
-        Command::Translate { space, json, file, addresses } => {
-            memory::translate(&mut out, &space, json, &file, &addresses)?
+        Command::Analyze { json, symbols, files } => analyze(&mut out, json, &symbols, &files, unpacking)?,
+        Command::Read { space, file, address, length } => {
+            memory::read(&mut out, &space, &file, address, length, unpacking)?
         }
-        Command::Regions { space, json, from, file } => memory::regions(&mut out, &space, json, from, &file)?,
-        Command::Modules(list) => lists(&mut out, &list, &[Request::Modules, Request::UnloadedModules])?,
-        Command::Threads(list) => lists(&mut out, &list, &[Request::Threads])?,
-        Command::Processes(list) => lists(&mut out, &list, &[Request::Processes])?,
-        Command::Streams(list) => lists(&mut out, &list, &[Request::Streams])?,
+        Command::Translate { space, json, file, addresses } => {
+            memory::translate(&mut out, &space, json, &file, &addresses, unpacking)?
+        }
+        Command::Regions { space, json, from, file } => {
+            memory::regions(&mut out, &space, json, from, &file, unpacking)?
+        }
+        Command::Modules(list) => lists(&mut out, &list, unpacking, &[Request::Modules, Request::UnloadedModules])?,
+        Command::Threads(list) => lists(&mut out, &list, unpacking, &[Request::Threads])?,
+        Command::Processes(list) => lists(&mut out, &list, unpacking, &[Request::Processes])?,
+        Command::Streams(list) => lists(&mut out, &list, unpacking, &[Request::Streams])?,
     };
     out.flush()?;
     Ok(outcome)
 }
 
-/// Opens a dump, or says in one line why not.
-pub(crate) fn open(path: &Path) -> Option<Session> {
-    let explain = |reason: &dyn std::fmt::Display| eprintln!("dumplens: {}: {reason}", path.display());
+/// Opens a dump, in an archive or not, or says why not.
+pub(crate) fn open(path: &Path, unpacking: &Unpacking) -> Option<Session> {
+    let explain =
+        |name: &dyn std::fmt::Display, reason: &dyn std::fmt::Display| eprintln!("dumplens: {name}: {reason}");
+    let shown = path.display();
     let file = match FileSource::open(path) {
         Ok(file) => file,
         Err(error) => {
-            explain(&format_args!("cannot open the file: {error}"));
+            explain(&shown, &format_args!("cannot open the file: {error}"));
             return None;
         }
     };
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    Session::open(Rc::new(BlockCache::for_files(file)), name).map_err(|failure| explain(&failure)).ok()
+    let in_path = |content: &Content| text::clean(&content.name(&shown.to_string())).into_owned();
+    match archive::enter(file, path, unpacking) {
+        Ok(content) => {
+            let name = path.file_name().map(|name| content.name(&name.to_string_lossy()));
+            let source = Rc::new(BlockCache::for_files(Rc::clone(&content.source)));
+            Session::open(source, name).map_err(|failure| explain(&in_path(&content), &failure)).ok()
+        }
+        Err((content, reason)) => {
+            explain(&in_path(&content), &reason);
+            None
+        }
+    }
 }
 
-fn analyze(out: &mut impl Write, json: bool, symbols: &[PathBuf], files: &[PathBuf]) -> io::Result<Outcome> {
+fn analyze(
+    out: &mut impl Write,
+    json: bool,
+    symbols: &[PathBuf],
+    files: &[PathBuf],
+    unpacking: &Unpacking,
+) -> io::Result<Outcome> {
     let mut worst = Outcome::Complete;
     for (index, path) in files.iter().enumerate() {
-        let Some(mut session) = open(path) else {
+        let Some(mut session) = open(path, unpacking) else {
             worst = Outcome::Unreadable;
             continue;
         };
@@ -158,8 +182,8 @@ pub(crate) fn render(write: impl FnOnce(&mut String) -> std::fmt::Result) -> Str
     text
 }
 
-fn lists(out: &mut impl Write, list: &List, requests: &[Request]) -> io::Result<Outcome> {
-    let Some(mut session) = open(&list.file) else { return Ok(Outcome::Unreadable) };
+fn lists(out: &mut impl Write, list: &List, unpacking: &Unpacking, requests: &[Request]) -> io::Result<Outcome> {
+    let Some(mut session) = open(&list.file, unpacking) else { return Ok(Outcome::Unreadable) };
     for request in requests {
         let reply = answer(&mut session, request.clone());
         let json = |value: serde_json::Result<String>| value.map_err(io::Error::other);

@@ -4,6 +4,7 @@
 //! command line is wrong). Messages go to standard error, one line each; answers go to standard output.
 #![forbid(unsafe_code)]
 
+mod archive;
 mod args;
 mod commands;
 mod memory;

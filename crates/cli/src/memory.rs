@@ -14,7 +14,7 @@ use dumplens_report::{
 };
 
 use crate::{
-    args::SpaceArgs,
+    args::{SpaceArgs, Unpacking},
     commands::{Outcome, answer, open, render, unexpected},
 };
 
@@ -58,8 +58,9 @@ pub(crate) fn read(
     path: &Path,
     address: Hex,
     length: u32,
+    unpacking: &Unpacking,
 ) -> io::Result<Outcome> {
-    let Some(mut session) = open(path) else { return Ok(Outcome::Unreadable) };
+    let Some(mut session) = open(path, unpacking) else { return Ok(Outcome::Unreadable) };
     let space = match space(&mut session, options, path) {
         Ok(space) => space,
         Err(outcome) => return Ok(outcome),
@@ -90,8 +91,9 @@ pub(crate) fn translate(
     json: bool,
     path: &Path,
     addresses: &[Hex],
+    unpacking: &Unpacking,
 ) -> io::Result<Outcome> {
-    let Some(mut session) = open(path) else { return Ok(Outcome::Unreadable) };
+    let Some(mut session) = open(path, unpacking) else { return Ok(Outcome::Unreadable) };
     let space = match space(&mut session, options, path) {
         Ok(space) => space,
         Err(outcome) => return Ok(outcome),
@@ -125,8 +127,9 @@ pub(crate) fn regions(
     json: bool,
     from: Hex,
     path: &Path,
+    unpacking: &Unpacking,
 ) -> io::Result<Outcome> {
-    let Some(mut session) = open(path) else { return Ok(Outcome::Unreadable) };
+    let Some(mut session) = open(path, unpacking) else { return Ok(Outcome::Unreadable) };
     let space = match space(&mut session, options, path) {
         Ok(space) => space,
         Err(outcome) => return Ok(outcome),

@@ -14,7 +14,11 @@ pub(crate) struct FileSource {
 impl FileSource {
     /// Opens a regular file or block device.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+        Self::new(File::open(path)?)
+    }
+
+    /// A file that is open already.
+    pub(crate) fn new(file: File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         if metadata.is_dir() {
             return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));

@@ -19,12 +19,14 @@ mod parts;
 mod session;
 mod spaces;
 mod stacks;
+mod start;
 mod summary;
 mod text;
 mod translate;
 
 pub use job::{Job, ReportJob, Step};
 pub use session::Session;
+pub use start::{START_BYTES, worth_unpacking};
 
 /// Version of the engine.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -26,6 +26,8 @@ pub(crate) enum Stage {
     Landing,
     /// A file is being opened.
     Opening(String),
+    /// A member of an archive must be chosen.
+    Listing,
     /// A dump is open.
     Open,
     /// A file could not be opened: its name, and why.
@@ -43,6 +45,8 @@ pub(crate) struct App {
     pub(crate) threads: RwSignal<Option<Vec<Thread>>>,
     pub(crate) processes: RwSignal<Option<Vec<Process>>>,
     pub(crate) streams: RwSignal<Option<Vec<Stream>>>,
+    /// What is being opened, and the archive it is in.
+    pub(crate) opener: views::archive::Opener,
     /// A long request: its number and how far it is.
     pub(crate) progress: RwSignal<Option<(RequestId, Progress)>>,
     /// What the engine said when it died.
@@ -67,6 +71,7 @@ impl App {
             threads: RwSignal::new(None),
             processes: RwSignal::new(None),
             streams: RwSignal::new(None),
+            opener: views::archive::Opener::new(),
             progress: RwSignal::new(None),
             crash: RwSignal::new(None),
             toast: RwSignal::new(None),
@@ -76,25 +81,9 @@ impl App {
 
     /// Opens a file and shows its summary.
     pub(crate) fn open(self, file: File) {
-        let name = file.name();
-        self.crash.set(None);
-        self.stage.set(Stage::Opening(name.clone()));
+        self.opener.archive.set(None);
         self.file.set_value(Some(file.clone()));
-        client::open(&file, move |result| {
-            self.forget();
-            match result {
-                Ok(Reply::Summary(summary)) => {
-                    document().set_title(&format!("{name} – Dumplens"));
-                    self.summary.set(Some(*summary));
-                    self.stage.set(Stage::Open);
-                }
-                Ok(_) => {
-                    self.stage.set(Stage::Refused(name, "the engine gave another answer than was asked for".into()))
-                }
-                Err(CallError::Failed(message)) => self.stage.set(Stage::Refused(name, message)),
-                Err(CallError::Cancelled | CallError::Crashed) => self.stage.set(Stage::Landing),
-            }
-        });
+        views::archive::open(self, file.name(), move |progress, answer| client::open(&file, progress, answer));
     }
 
     /// Opens the same file again.
@@ -105,7 +94,7 @@ impl App {
     }
 
     /// Drops what belonged to the dump before.
-    fn forget(self) {
+    pub(crate) fn forget(self) {
         self.summary.set(None);
         self.modules.set(None);
         self.unloaded.set(None);
@@ -148,7 +137,11 @@ fn location_hash() -> String {
 pub(crate) fn Page() -> impl IntoView {
     let app = App::new();
     provide_context(app);
-    client::on_crash(move |message| app.crash.set(Some(message)));
+    client::on_crash(move |message| {
+        // The archive was open in the worker that died.
+        app.opener.archive.set(None);
+        app.crash.set(Some(message));
+    });
     client::warm_up();
     listen(app);
     apply_theme(LocalStorage::get::<String>(THEME).ok());
@@ -157,6 +150,7 @@ pub(crate) fn Page() -> impl IntoView {
             <a class="brand" href="#/summary">"Dumplens"</a>
             <span class="filename" data-testid="file-name">{move || views::safe(&file_name(app))}</span>
             <span class="spacer"></span>
+            <views::archive::BackToArchive/>
             <FilePicker/>
             <button class="quiet" title="Switch between dark and light" on:click=move |_| toggle_theme() data-testid="theme">"Theme"</button>
         </header>
@@ -164,13 +158,8 @@ pub(crate) fn Page() -> impl IntoView {
         <main>
             {move || match app.stage.get() {
                 Stage::Landing => views::landing::Landing().into_any(),
-                Stage::Opening(name) => view! {
-                    <p class="busy" role="status">
-                        "Opening " {views::safe(&name)} "… "
-                        <button on:click=move |_| client::abandon() data-testid="cancel-open">"Cancel"</button>
-                    </p>
-                }
-                .into_any(),
+                Stage::Opening(name) => view! { <views::archive::Opening name/> }.into_any(),
+                Stage::Listing => views::archive::Listing().into_any(),
                 Stage::Refused(name, message) => view! {
                     <section class="panel refused" role="alert" data-testid="refused">
                         <h1>{views::safe(&name)} " cannot be opened"</h1>

@@ -19,8 +19,8 @@ pub(crate) enum CallError {
     Crashed,
 }
 
-type OnAnswer = Box<dyn FnOnce(Result<Reply, CallError>)>;
-type OnProgress = Box<dyn Fn(Progress)>;
+pub(crate) type OnAnswer = Box<dyn FnOnce(Result<Reply, CallError>)>;
+pub(crate) type OnProgress = Box<dyn Fn(Progress)>;
 
 /// A request that waits for its answer.
 struct Pending {
@@ -47,10 +47,17 @@ pub(crate) fn on_crash(handler: impl Fn(String) + 'static) {
     CLIENT.with_borrow_mut(|client| client.on_crash = Some(Box::new(handler)));
 }
 
-/// Opens a file; the summary is the answer.
-pub(crate) fn open(file: &File, answer: impl FnOnce(Result<Reply, CallError>) + 'static) -> RequestId {
-    let id = register(Box::new(answer), None);
+/// Opens a file; the summary is the answer, or what is in it if it is an archive.
+pub(crate) fn open(file: &File, progress: OnProgress, answer: OnAnswer) -> RequestId {
+    let id = register(answer, Some(progress));
     send(&ToWorker::Open { id }, Some(file));
+    id
+}
+
+/// Opens a member of the archive that was opened last.
+pub(crate) fn open_member(member: u32, progress: OnProgress, answer: OnAnswer) -> RequestId {
+    let id = register(answer, Some(progress));
+    send(&ToWorker::OpenMember { id, member }, None);
     id
 }
 
@@ -79,7 +86,7 @@ pub(crate) fn cancel(id: RequestId) {
     }
 }
 
-/// Gives up on everything at once and starts a fresh worker. Opening a file is one step of the engine, in which no message
+/// Gives up on everything at once and starts a fresh worker. Opening a dump is one step of the engine, in which no message
 /// is heard; ending the worker is the only way to interrupt it.
 pub(crate) fn abandon() {
     for answer in end() {

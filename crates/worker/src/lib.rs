@@ -6,20 +6,30 @@
 
 mod file;
 mod queue;
+mod scratch;
+mod unpack;
 
-use std::{cell::RefCell, panic, rc::Rc};
+use std::{
+    cell::RefCell,
+    panic,
+    rc::{Rc, Weak},
+};
 
-use dumplens_base::{BlockCache, CacheStats};
+use dumplens_archive::{Choice, sniff};
+use dumplens_base::{BlockCache, CacheStats, Source};
 use dumplens_engine::{Job, Session, Step, VERSION};
 use dumplens_report::protocol::{Failure, FailureKind, FromWorker, Progress, Reply, Request, RequestId, ToWorker};
 use js_sys::Reflect;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
 use web_sys::{DedicatedWorkerGlobalScope, File, MessageChannel, MessageEvent, MessagePort};
 
 use crate::{
     file::FileSource,
     queue::{Queue, Task},
+    scratch::Scratch,
+    unpack::{Content, OpenArchive, Unpack, failure},
 };
 
 /// Work is done for at most this long before messages are let in, in milliseconds.
@@ -30,17 +40,29 @@ const PROGRESS_PERIOD: f64 = 100.0;
 /// An open dump and its file.
 struct Open {
     session: Session,
-    cache: Rc<BlockCache<FileSource>>,
+    cache: Rc<BlockCache<Source>>,
+}
+
+/// A member that waits for the browser to give it a place.
+struct Placing {
+    id: RequestId,
+    archive: Rc<OpenArchive>,
+    index: usize,
 }
 
 struct Worker {
     scope: DedicatedWorkerGlobalScope,
+    /// For what comes back later.
+    me: Weak<RefCell<Worker>>,
     /// A message on this port comes back as the next turn of the event loop, after messages that wait.
     pump: MessagePort,
     /// Whether such a message is under way: with more than one, messages from the page would wait for several slices.
     awake: bool,
     queue: Queue<File>,
     open: Option<Open>,
+    /// The archive that was opened last, if somebody must choose a member.
+    archive: Option<Rc<OpenArchive>>,
+    placing: Option<Placing>,
     told: f64,
 }
 
@@ -52,14 +74,19 @@ pub fn start() -> Result<(), JsValue> {
     panic::set_hook(Box::new(move |info| post(&panicking, &FromWorker::Crashed { message: info.to_string() })));
 
     let channel = MessageChannel::new()?;
-    let worker = Rc::new(RefCell::new(Worker {
-        scope: scope.clone(),
-        pump: channel.port1(),
-        awake: false,
-        queue: Queue::new(),
-        open: None,
-        told: 0.0,
-    }));
+    let worker = Rc::new_cyclic(|me| {
+        RefCell::new(Worker {
+            scope: scope.clone(),
+            me: Weak::clone(me),
+            pump: channel.port1(),
+            awake: false,
+            queue: Queue::new(),
+            open: None,
+            archive: None,
+            placing: None,
+            told: 0.0,
+        })
+    });
     let turning = Rc::clone(&worker);
     let turn = Closure::<dyn FnMut()>::new(move || turning.borrow_mut().turn());
     channel.port2().set_onmessage(Some(turn.as_ref().unchecked_ref()));
@@ -69,6 +96,7 @@ pub fn start() -> Result<(), JsValue> {
     });
     scope.set_onmessage(Some(receive.as_ref().unchecked_ref()));
     receive.forget();
+    scratch::clean_up_soon(&scope);
     post(&scope, &FromWorker::Ready { version: VERSION.into() });
     Ok(())
 }
@@ -87,18 +115,14 @@ impl Worker {
         let body = Reflect::get(data, &"body".into()).unwrap_or_default();
         let file = Reflect::get(data, &"file".into()).ok().and_then(|file| file.dyn_into::<File>().ok());
         match (serde_wasm_bindgen::from_value::<ToWorker>(body), file) {
-            (Ok(ToWorker::Open { id }), Some(file)) => {
-                for id in self.queue.open(id, file) {
-                    post(&self.scope, &FromWorker::Cancelled { id });
-                }
-            }
+            (Ok(ToWorker::Open { id }), Some(file)) => self.begin(id, Task::Open(file)),
+            (Ok(ToWorker::OpenMember { id, member }), _) => self.begin(id, Task::Member(member)),
             (Ok(ToWorker::Open { id }), None) => {
                 self.fail(id, FailureKind::BadRequest, "no file came with the request")
             }
-            (Ok(ToWorker::OpenMember { id, .. }), _) => self.fail(id, FailureKind::NothingOpen, "no archive is open"),
             (Ok(ToWorker::Call { id, request }), _) => self.queue.call(id, request),
             (Ok(ToWorker::Cancel { id }), _) => {
-                if self.queue.cancel(id) {
+                if self.queue.cancel(id) || self.placing.take_if(|placing| placing.id == id).is_some() {
                     post(&self.scope, &FromWorker::Cancelled { id });
                 }
             }
@@ -109,6 +133,14 @@ impl Worker {
             }
         }
         self.wake();
+    }
+
+    /// Takes in something to open, and gives up on all that was asked of what was open before.
+    fn begin(&mut self, id: RequestId, what: Task<File>) {
+        let dropped = self.queue.open(id, what).into_iter();
+        for id in dropped.chain(self.placing.take().map(|placing| placing.id)) {
+            post(&self.scope, &FromWorker::Cancelled { id });
+        }
     }
 
     fn wake(&mut self) {
@@ -142,12 +174,30 @@ impl Worker {
     fn step(&mut self, id: RequestId, task: Task<File>) -> Option<Result<Reply, Failure>> {
         match task {
             Task::Open(file) => {
-                if let Err(failure) = self.open_file(file) {
-                    return Some(Err(failure));
+                // What was open goes first: two caches would double the memory.
+                (self.open, self.archive) = (None, None);
+                let names = vec![file.name()];
+                match FileSource::new(file) {
+                    Ok(source) => self.enter(id, Content { source: Rc::new(source), names }),
+                    Err(message) => Some(Err(failure(FailureKind::BadRequest, message))),
                 }
-                self.queue.put_back(id, Job::new(Request::Summary));
-                None
             }
+            Task::Member(member) => {
+                self.open = None;
+                match (self.archive.clone(), usize::try_from(member)) {
+                    (Some(archive), Ok(index)) => self.member(id, archive, index),
+                    _ => Some(Err(failure(FailureKind::NothingOpen, "no archive is open"))),
+                }
+            }
+            Task::Unpack(mut unpack) => match unpack.step() {
+                Ok(true) => self.enter(id, unpack.finish()),
+                Ok(false) => {
+                    self.tell(id, unpack.progress());
+                    self.queue.put_back(id, Task::Unpack(unpack));
+                    None
+                }
+                Err(failure) => Some(Err(failure)),
+            },
             Task::Job(mut job) => {
                 let Some(open) = &mut self.open else {
                     let message = "no dump is open".into();
@@ -156,7 +206,7 @@ impl Worker {
                 match job.step(&mut open.session) {
                     Step::Working(progress) => {
                         self.tell(id, progress);
-                        self.queue.put_back(id, job);
+                        self.queue.put_back(id, Task::Job(job));
                         None
                     }
                     Step::Done(result) => Some(result.map(|reply| with_costs(reply, open.cache.stats()))),
@@ -165,17 +215,71 @@ impl Worker {
         }
     }
 
-    fn open_file(&mut self, file: File) -> Result<(), Failure> {
-        // The old dump goes first: two caches would double the memory.
-        self.open = None;
-        let name = file.name();
-        let source = FileSource::new(file)
-            .map_err(|message| Failure { kind: FailureKind::BadRequest, message: message.into() })?;
-        let cache = Rc::new(BlockCache::with_defaults(source));
-        let source: Rc<BlockCache<FileSource>> = Rc::clone(&cache);
-        let session = Session::open(source, Some(name))?;
-        self.open = Some(Open { session, cache });
-        Ok(())
+    /// Opens a dump, or goes down into an archive. `None` if there is more to do.
+    fn enter(&mut self, id: RequestId, content: Content) -> Option<Result<Reply, Failure>> {
+        if sniff(&content.source).is_none() {
+            let cache = Rc::new(BlockCache::with_defaults(Rc::clone(&content.source)));
+            let source: Rc<BlockCache<Source>> = Rc::clone(&cache);
+            return match Session::open(source, Some(content.name())) {
+                Ok(session) => {
+                    self.open = Some(Open { session, cache });
+                    self.queue.put_back(id, Task::Job(Job::new(Request::Summary)));
+                    None
+                }
+                Err(failure) => Some(Err(content.explain(failure))),
+            };
+        }
+        let archive = match OpenArchive::open(content) {
+            Ok(archive) => Rc::new(archive),
+            Err(failure) => return Some(Err(failure)),
+        };
+        match archive.archive().choice() {
+            Choice::Nothing => {
+                let message = format!("there is no file in this {}", archive.archive().format());
+                Some(Err(archive.explain(failure(FailureKind::NotADump, message))))
+            }
+            Choice::One(index) => self.member(id, archive, index),
+            Choice::Several => {
+                let listing = archive.listing();
+                self.archive = Some(archive);
+                Some(Ok(Reply::Archive(listing)))
+            }
+        }
+    }
+
+    /// Opens a member where it is, or asks the browser for a place to unpack it to.
+    fn member(&mut self, id: RequestId, archive: Rc<OpenArchive>, index: usize) -> Option<Result<Reply, Failure>> {
+        if let Some(content) = archive.stored(index) {
+            return self.enter(id, content);
+        }
+        self.placing = Some(Placing { id, archive, index });
+        let (me, scope) = (Weak::clone(&self.me), self.scope.clone());
+        spawn_local(async move {
+            // Where the browser refuses, memory must do.
+            let scratch = match Scratch::create(&scope).await {
+                // Another tab that starts at this moment may have taken the new file for a stale one.
+                Err(_) => Scratch::create(&scope).await.ok(),
+                created => created.ok(),
+            };
+            if let Some(worker) = me.upgrade() {
+                worker.borrow_mut().placed(id, scratch);
+            }
+        });
+        None
+    }
+
+    /// Begins to unpack, unless that was given up meanwhile.
+    fn placed(&mut self, id: RequestId, scratch: Option<(Scratch, u64)>) {
+        let Some(placing) = self.placing.take_if(|placing| placing.id == id) else { return };
+        match Unpack::new(&placing.archive, placing.index, scratch) {
+            Ok(unpack) => {
+                // Said at once: the page learns that this can be cancelled.
+                post(&self.scope, &FromWorker::Progress { id, progress: unpack.progress() });
+                self.queue.put_back(id, Task::Unpack(Box::new(unpack)));
+                self.wake();
+            }
+            Err(failure) => post(&self.scope, &FromWorker::Failed { id, failure }),
+        }
     }
 
     fn tell(&mut self, id: RequestId, progress: Progress) {

@@ -5,11 +5,17 @@ use std::collections::VecDeque;
 use dumplens_engine::Job;
 use dumplens_report::protocol::{Request, RequestId};
 
+use crate::unpack::Unpack;
+
 /// What there is to do for a request.
 #[derive(Debug)]
 pub(crate) enum Task<F> {
     /// Open a file.
     Open(F),
+    /// Open a member of the archive that was opened last.
+    Member(u32),
+    /// Unpack a little more.
+    Unpack(Box<Unpack>),
     /// Work on a job.
     Job(Job),
 }
@@ -29,11 +35,11 @@ impl<F> Queue<F> {
         self.waiting.is_empty()
     }
 
-    /// Takes in a file to open. All that still waits belongs to the dump that goes away: it is dropped, and its numbers
+    /// Takes in a file or a member to open. All that still waits belongs to the dump that goes away: it is dropped, and its numbers
     /// come back so that each can be told.
-    pub(crate) fn open(&mut self, id: RequestId, file: F) -> Vec<RequestId> {
+    pub(crate) fn open(&mut self, id: RequestId, what: Task<F>) -> Vec<RequestId> {
         let dropped = self.waiting.drain(..).map(|(id, _)| id).collect();
-        self.waiting.push_back((id, Task::Open(file)));
+        self.waiting.push_back((id, what));
         dropped
     }
 
@@ -46,9 +52,9 @@ impl<F> Queue<F> {
         self.waiting.pop_front()
     }
 
-    /// Puts an unfinished job back, behind what waits, so that a long request does not hold up the short ones of a view.
-    pub(crate) fn put_back(&mut self, id: RequestId, job: Job) {
-        self.waiting.push_back((id, Task::Job(job)));
+    /// Puts an unfinished task back, behind what waits, so that a long request does not hold up the short ones of a view.
+    pub(crate) fn put_back(&mut self, id: RequestId, task: Task<F>) {
+        self.waiting.push_back((id, task));
     }
 
     /// Drops a request. Whether it was still there: if not, its answer is on its way.
@@ -83,7 +89,7 @@ mod tests {
         queue.call(1, Request::Modules);
         queue.call(2, Request::Threads);
         let Some((id, Task::Job(job))) = queue.next() else { panic!("a job was queued") };
-        queue.put_back(id, job);
+        queue.put_back(id, Task::Job(job));
         assert_eq!(ids(&mut queue), [2, 1]);
     }
 
@@ -91,9 +97,9 @@ mod tests {
     fn another_file_drops_all_that_was_asked_of_the_one_before() {
         let mut queue = Queue::<()>::new();
         queue.call(1, Request::Modules);
-        assert_eq!(queue.open(2, ()), [1]);
+        assert_eq!(queue.open(2, Task::Open(())), [1]);
         queue.call(3, Request::Threads);
-        assert_eq!(queue.open(4, ()), [2, 3]);
+        assert_eq!(queue.open(4, Task::Member(0)), [2, 3]);
         queue.call(5, Request::Threads);
         assert_eq!(ids(&mut queue), [4, 5]);
     }

@@ -1,5 +1,6 @@
 //! One file per view.
 
+pub(crate) mod archive;
 pub(crate) mod landing;
 pub(crate) mod lists;
 pub(crate) mod memory;
