@@ -200,7 +200,7 @@ fn tables_that_point_at_themselves_end() {
     let mut phys = PhysImage::starting_at(1);
     let page = phys.alloc();
     for index in 0..512 {
-        phys.put(page * 0x1000 + index * 8, &(page * 0x1000 | 0x67).to_le_bytes());
+        phys.put(page * 0x1000 + index * 8, &((page * 0x1000) | 0x67).to_le_bytes());
     }
     let software = SoftwareFormat::new(Mode::X64, 19041, Some(0));
     let space = AddressSpace::new(Rc::new(Pages(phys)), Mode::X64, software, page * 0x1000);
