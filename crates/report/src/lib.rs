@@ -13,6 +13,7 @@ extern crate alloc;
 mod hex;
 pub mod model;
 pub mod protocol;
+pub mod symbols;
 pub mod text;
 mod tree;
 
