@@ -89,6 +89,25 @@ pub(crate) enum Command {
     Processes(List),
     /// List the parts of the file: minidump streams, or the parts of a kernel dump
     Streams(List),
+    /// List the symbol files that would help, the most important first, with their paths in a symbol store
+    Symbols {
+        /// Print a script that fetches them, to run on a connected machine
+        #[arg(long, value_enum, conflicts_with = "json")]
+        script: Option<Script>,
+        #[command(flatten)]
+        list: List,
+    },
+}
+
+/// Scripts that fetch symbol files.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Script {
+    /// A PowerShell script
+    Powershell,
+    /// A POSIX shell script
+    Sh,
+    /// A manifest for `symchk /im`
+    Symchk,
 }
 
 /// Whose addresses are meant: what was current at the crash, unless one of these is given.

@@ -12,13 +12,14 @@ use dumplens_engine::{Job, ReportJob, Session, Step};
 use dumplens_report::{
     model::{Note, NoteKind, Report},
     protocol::{Failure, Progress, Reply, Request},
+    symbols::ScriptKind,
     text,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     archive::{self, Content},
-    args::{Args, Command, List, Unpacking},
+    args::{Args, Command, List, Script, Unpacking},
     memory,
     source::FileSource,
 };
@@ -57,6 +58,15 @@ pub(crate) fn run(args: Args) -> io::Result<Outcome> {
         Command::Threads(list) => lists(&mut out, &list, unpacking, &[Request::Threads])?,
         Command::Processes(list) => lists(&mut out, &list, unpacking, &[Request::Processes])?,
         Command::Streams(list) => lists(&mut out, &list, unpacking, &[Request::Streams])?,
+        Command::Symbols { script, list } => {
+            let kind = script.map(|script| match script {
+                Script::Powershell => ScriptKind::PowerShell,
+                Script::Sh => ScriptKind::Shell,
+                Script::Symchk => ScriptKind::SymChk,
+            });
+            let request = kind.map_or(Request::Symbols, |kind| Request::SymbolScript { kind });
+            lists(&mut out, &list, &args.unpacking, &[request])?
+        }
     };
     out.flush()?;
     Ok(outcome)
@@ -202,6 +212,9 @@ fn lists(out: &mut impl Write, list: &List, unpacking: &Unpacking, requests: &[R
             (Ok(Reply::Processes(rows)), false) => render(|text| text::processes(text, &rows)),
             (Ok(Reply::Streams(rows)), true) => json(serde_json::to_string(&rows))?,
             (Ok(Reply::Streams(rows)), false) => render(|text| text::streams(text, &rows)),
+            (Ok(Reply::Symbols(rows)), true) => json(serde_json::to_string(&rows))?,
+            (Ok(Reply::Symbols(rows)), false) => render(|text| text::symbol_needs(text, &rows)),
+            (Ok(Reply::Export(text)), _) => text,
             (other, _) => return Ok(unexpected(&list.file, other)),
         };
         out.write_all(text.as_bytes())?;

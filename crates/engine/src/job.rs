@@ -53,7 +53,7 @@ impl Job {
 /// What was read stays with the session: a cancelled request costs nothing when it is asked again.
 fn prepare(request: &Request, session: &mut Session) -> Option<Progress> {
     match request {
-        Request::Modules => session.world_mut().load_modules(),
+        Request::Modules | Request::Symbols | Request::SymbolScript { .. } => session.world_mut().load_modules(),
         Request::Processes => session.world_mut().load_processes(),
         Request::Threads => session.world_mut().load_threads(),
         // The threads that ran are known from the start.

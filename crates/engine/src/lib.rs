@@ -15,6 +15,7 @@ mod kernel;
 mod memory_view;
 mod minidump;
 mod modules;
+mod needs;
 mod parts;
 mod session;
 mod spaces;

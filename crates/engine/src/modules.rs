@@ -27,6 +27,21 @@ pub(crate) struct ModuleMap {
 pub(crate) struct Named {
     pub(crate) name: String,
     pub(crate) module: Module,
+    pub(crate) symbols: ModuleSymbols,
+}
+
+/// How far a module's names are known.
+#[derive(Debug)]
+pub(crate) struct ModuleSymbols {
+    pub(crate) status: model::SymbolStatus,
+    /// What was loaded, or what did not match and why.
+    pub(crate) reason: Option<String>,
+}
+
+impl Default for ModuleSymbols {
+    fn default() -> Self {
+        Self { status: model::SymbolStatus::Missing, reason: None }
+    }
 }
 
 impl ModuleMap {
@@ -41,7 +56,7 @@ impl ModuleMap {
                 name = alloc::format!("{name}_{:x}", module.base.0);
             }
             by_base.entry(module.base).or_insert(index);
-            named.push(Named { name, module });
+            named.push(Named { name, module, symbols: ModuleSymbols::default() });
         }
         Self { modules: named, unloaded, by_base, header_size }
     }
@@ -82,7 +97,7 @@ impl ModuleMap {
 
     /// The rows a front end lists.
     pub(crate) fn rows(&self) -> Vec<model::Module> {
-        let rows = self.modules.iter().map(|Named { name, module }| model::Module {
+        let rows = self.modules.iter().map(|Named { name, module, symbols }| model::Module {
             name: name.clone(),
             image: module.path.clone(),
             base: Hex(module.base.0),
@@ -92,7 +107,7 @@ impl ModuleMap {
             version: module.version.map(|version| version.to_string()),
             debug_file: module.debug_file.clone(),
             debug_id: module.debug_id.as_ref().map(dumplens_dump::DebugId::store_key),
-            symbols: model::SymbolStatus::Missing,
+            symbols: symbols.status,
         });
         rows.collect()
     }

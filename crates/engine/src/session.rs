@@ -10,7 +10,7 @@ use dumplens_report::{
 
 use crate::{
     facts::{ThreadContext, ThreadEntry, World},
-    kernel, memory_view, minidump,
+    kernel, memory_view, minidump, needs,
     stacks::{self, StackWorld, frame_pointers},
     summary,
     text::note_model,
@@ -146,6 +146,10 @@ impl Session {
             }
             Request::Regions { space, from, count } => Reply::Regions(self.regions(*space, *from, *count)?),
             Request::Translate { space, address } => Reply::Translation(self.translate(*space, *address)?),
+            Request::Symbols => Reply::Symbols(needs::needs(self)),
+            Request::SymbolScript { kind } => {
+                Reply::Export(dumplens_report::symbols::script(&needs::needs(self), *kind))
+            }
             Request::Statistics => Reply::Statistics(dumplens_report::protocol::Statistics::default()),
             Request::Export { .. } => {
                 let message = String::from("an export takes several steps; run it as a job");

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ByteString, Hex,
     model::{BugCheck, Context, DumpInfo, Exception, Module, Note, Process, Stack, Thread, UnloadedModule, Verdict},
+    symbols::{ScriptKind, SymbolNeed},
 };
 
 /// Number by which the page matches answers to requests.
@@ -69,6 +70,13 @@ pub enum Request {
         space: Space,
         /// The address.
         address: Hex,
+    },
+    /// Which symbol files would help, the most important first.
+    Symbols,
+    /// The list of wanted symbol files in a form to carry to a connected machine.
+    SymbolScript {
+        /// Which form.
+        kind: ScriptKind,
     },
     /// The whole report as a document. Long for dumps with many threads.
     Export {
@@ -135,7 +143,9 @@ pub enum Reply {
     Translation(Translation),
     /// To [`ToWorker::Open`], when the file is an archive with several members or one that must be unpacked first.
     Archive(ArchiveListing),
-    /// To [`Request::Export`].
+    /// To [`Request::Symbols`].
+    Symbols(Vec<SymbolNeed>),
+    /// To [`Request::Export`] and [`Request::SymbolScript`].
     Export(String),
     /// To [`Request::Statistics`].
     Statistics(Statistics),

@@ -8,6 +8,7 @@ use crate::{
     model::{Module, Process, SymbolStatus, Thread, UnloadedModule},
     process_tree,
     protocol::Stream,
+    symbols::SymbolNeed,
 };
 
 /// Prints loaded modules.
@@ -40,6 +41,26 @@ pub fn modules(out: &mut impl Write, modules: &[Module]) -> fmt::Result {
             cell(module.debug_id.as_ref()),
             module.image.clone(),
         ]);
+    }
+    table.write(out, "")
+}
+
+/// Prints which symbol files would help: a line for each module, and the paths of its files below it.
+///
+/// # Errors
+/// If `out` does.
+pub fn symbol_needs(out: &mut impl Write, needs: &[SymbolNeed]) -> fmt::Result {
+    let mut table = Table::new(&["Module", "Symbols", "Matters", "Wanted, as a store keeps it"]);
+    for need in needs {
+        let mut files = need.files.iter().map(|file| file.path.as_str());
+        let first = files.next().map(String::from).or_else(|| need.reason.clone()).unwrap_or_default();
+        table.row([need.module.clone(), String::from(symbols(need.symbols)), cell(need.matters.as_ref()), first]);
+        for path in files {
+            table.row([String::new(), String::new(), String::new(), String::from(path)]);
+        }
+        if let Some(reason) = need.reason.as_ref().filter(|_| !need.files.is_empty()) {
+            table.row([String::new(), String::new(), String::new(), reason.clone()]);
+        }
     }
     table.write(out, "")
 }

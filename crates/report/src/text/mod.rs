@@ -12,7 +12,7 @@ mod table;
 use alloc::{borrow::Cow, string::String};
 use core::fmt::{self, Write};
 
-pub use lists::{modules, processes, streams, threads, unloaded_modules};
+pub use lists::{modules, processes, streams, symbol_needs, threads, unloaded_modules};
 pub use memory::memory;
 pub use paging::{regions, translation};
 pub use report::report;
