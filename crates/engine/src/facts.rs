@@ -8,7 +8,7 @@ use dumplens_dump::Context;
 use dumplens_report::{Hex, model, protocol};
 use dumplens_unwind::Bounds;
 
-use crate::{kernel::Full, modules::ModuleMap, parts::Parts};
+use crate::{kernel::Full, modules::ModuleMap, parts::Parts, symbols::Symbols};
 
 /// An open dump in neutral form.
 pub(crate) struct World {
@@ -23,6 +23,7 @@ pub(crate) struct World {
     /// The kernel in physical memory, of dumps that hold it.
     pub(crate) full: Option<Box<Full>>,
     pub(crate) crash: Crash,
+    pub(crate) symbols: Symbols,
     pub(crate) parts: Box<dyn Parts>,
     pub(crate) notes: Vec<Note>,
 }

@@ -15,19 +15,20 @@ mod kernel;
 mod memory_view;
 mod minidump;
 mod modules;
-mod needs;
 mod parts;
 mod session;
 mod spaces;
 mod stacks;
 mod start;
 mod summary;
+mod symbols;
 mod text;
 mod translate;
 
 pub use job::{Job, ReportJob, Step};
 pub use session::Session;
 pub use start::{START_BYTES, worth_unpacking};
+pub use symbols::AddError;
 
 /// Version of the engine.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

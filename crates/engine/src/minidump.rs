@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, rc::Rc, string::String, string::ToString, vec::Vec};
 
 use dumplens_analysis::{Mode, System};
-use dumplens_base::Note;
+use dumplens_base::{Memory, Note};
 use dumplens_dump::{
     FileTime,
     minidump::{Minidump, MiscInfo, Os, StreamType, SystemInfo, Thread},
@@ -38,7 +38,8 @@ pub(crate) fn gather(dump: Minidump, file_name: Option<String>, file_size: u64) 
     if dump.stream(StreamType::ThreadList).is_none() && dump.stream(StreamType::ThreadExList).is_none() {
         notes.push(Note::missing("the minidump has no ThreadList stream"));
     }
-    let memory = dump.memory(&list, &mut notes);
+    let memory: Rc<dyn Memory> = Rc::new(dump.memory(&list, &mut notes));
+    let modules = modules.with_memory(Rc::clone(&memory));
     let misc = dump.misc_info(&mut notes).unwrap_or_default();
     let crash = crash(&dump, &list, &mut notes);
     let info = info(&dump, &misc, &modules, file_name, file_size, &mut notes);
@@ -51,10 +52,11 @@ pub(crate) fn gather(dump: Minidump, file_name: Option<String>, file_size: u64) 
         windows,
         dump: info,
         modules,
-        memory: Rc::new(memory),
+        memory,
         lists: Lists::complete(threads, processes),
         full: None,
         crash,
+        symbols: crate::symbols::Symbols::default(),
         parts: Box::new(parts),
         notes,
     }

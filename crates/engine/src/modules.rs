@@ -2,17 +2,23 @@
 
 use alloc::{
     collections::BTreeMap,
+    rc::Rc,
     string::{String, ToString},
     vec::Vec,
 };
 
-use dumplens_base::Va;
+use core::cell::OnceCell;
+
+use dumplens_base::{Memory, Va};
 use dumplens_dump::{Module, UnloadedModule};
+use dumplens_image::{ExportIndex, Image};
 use dumplens_report::{Hex, model};
 use dumplens_unwind::{Modules, Target};
 
+use crate::symbols::{Names, Place, export_place};
+
 /// The images of a dump, in list order.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct ModuleMap {
     modules: Vec<Named>,
     unloaded: Vec<UnloadedModule>,
@@ -20,27 +26,39 @@ pub(crate) struct ModuleMap {
     by_base: BTreeMap<Va, usize>,
     /// Bytes at the start of an image that are headers and never code.
     header_size: u64,
+    /// Where images may be found that nobody dropped.
+    memory: Option<Rc<dyn Memory>>,
 }
 
 /// An image and its short name.
-#[derive(Debug)]
 pub(crate) struct Named {
     pub(crate) name: String,
     pub(crate) module: Module,
     pub(crate) symbols: ModuleSymbols,
+    /// Exports of the image in memory, read when a name is first wanted and nothing better is there.
+    exports: OnceCell<Option<ExportIndex>>,
 }
 
 /// How far a module's names are known.
-#[derive(Debug)]
 pub(crate) struct ModuleSymbols {
     pub(crate) status: model::SymbolStatus,
     /// What was loaded, or what did not match and why.
     pub(crate) reason: Option<String>,
+    pub(crate) names: Option<Rc<dyn Names>>,
+}
+
+impl core::fmt::Debug for ModuleSymbols {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ModuleSymbols")
+            .field("status", &self.status)
+            .field("reason", &self.reason)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for ModuleSymbols {
     fn default() -> Self {
-        Self { status: model::SymbolStatus::Missing, reason: None }
+        Self { status: model::SymbolStatus::Missing, reason: None, names: None }
     }
 }
 
@@ -56,13 +74,37 @@ impl ModuleMap {
                 name = alloc::format!("{name}_{:x}", module.base.0);
             }
             by_base.entry(module.base).or_insert(index);
-            named.push(Named { name, module, symbols: ModuleSymbols::default() });
+            named.push(Named { name, module, symbols: ModuleSymbols::default(), exports: OnceCell::new() });
         }
-        Self { modules: named, unloaded, by_base, header_size }
+        Self { modules: named, unloaded, by_base, header_size, memory: None }
+    }
+
+    /// Says in which memory images may be found.
+    pub(crate) fn with_memory(mut self, memory: Rc<dyn Memory>) -> Self {
+        self.memory = Some(memory);
+        self
+    }
+
+    /// The module that holds an address, and the function there if it has a name.
+    pub(crate) fn place(&self, address: Va) -> Option<(&Named, Option<Place>)> {
+        let named = self.find(address)?;
+        Some((named, named.place(address, self.memory.as_deref())))
     }
 
     pub(crate) fn all(&self) -> &[Named] {
         &self.modules
+    }
+
+    /// A module by its place in the list.
+    pub(crate) fn module(&self, index: usize) -> Option<&Module> {
+        self.modules.get(index).map(|named| &named.module)
+    }
+
+    /// Says how far a module's names are known now.
+    pub(crate) fn set_symbols(&mut self, index: usize, symbols: ModuleSymbols) {
+        if let Some(named) = self.modules.get_mut(index) {
+            named.symbols = symbols;
+        }
     }
 
     /// Changes what is known of a module; its base and size stay.
@@ -89,16 +131,19 @@ impl ModuleMap {
         self.unloaded.iter().rev().find(holds)
     }
 
-    /// `module+offset` of an address, if it lies in an image.
+    /// The name of an address: `module!function+offset`, or `module+offset` where no name is known.
     pub(crate) fn location(&self, address: Va) -> Option<String> {
-        let named = self.find(address)?;
+        let (named, place) = self.place(address)?;
+        if let Some(place) = place {
+            return Some(alloc::format!("{}!{}+{:#x}", named.name, place.function, place.offset));
+        }
         Some(alloc::format!("{}+{:#x}", named.name, address.offset_from(named.module.base)?))
     }
 
     /// The rows a front end lists.
     pub(crate) fn rows(&self) -> Vec<model::Module> {
-        let rows = self.modules.iter().map(|Named { name, module, symbols }| model::Module {
-            name: name.clone(),
+        let rows = self.modules.iter().map(|named| (named, &named.module)).map(|(named, module)| model::Module {
+            name: named.name.clone(),
             image: module.path.clone(),
             base: Hex(module.base.0),
             size: module.size,
@@ -107,7 +152,7 @@ impl ModuleMap {
             version: module.version.map(|version| version.to_string()),
             debug_file: module.debug_file.clone(),
             debug_id: module.debug_id.as_ref().map(dumplens_dump::DebugId::store_key),
-            symbols: symbols.status,
+            symbols: named.status(),
         });
         rows.collect()
     }
@@ -122,6 +167,26 @@ impl ModuleMap {
             checksum: module.checksum.map(Hex::from),
         });
         rows.collect()
+    }
+}
+
+impl Named {
+    /// The function that holds an address, if it has a name.
+    fn place(&self, address: Va, memory: Option<&dyn Memory>) -> Option<Place> {
+        let rva = u32::try_from(address.offset_from(self.module.base)?).ok()?;
+        if let Some(names) = &self.symbols.names {
+            return names.place(rva);
+        }
+        let read = || Image::mapped(memory?, self.module.base).ok()?.export_index().ok();
+        export_place(self.exports.get_or_init(read).as_ref()?, rva)
+    }
+
+    /// How far its names are known.
+    pub(crate) fn status(&self) -> model::SymbolStatus {
+        match (self.symbols.status, self.exports.get()) {
+            (model::SymbolStatus::Missing, Some(Some(_))) => model::SymbolStatus::Exports,
+            (status, _) => status,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{boxed::Box, rc::Rc, string::String, vec::Vec};
 use core::fmt;
 
 use dumplens_base::Source;
@@ -6,13 +6,15 @@ use dumplens_dump::{Dump, OpenError, open};
 use dumplens_report::{
     model,
     protocol::{Failure, FailureKind, Reply, Request, Summary, ThreadStack},
+    symbols::AddedSymbols,
 };
 
 use crate::{
     facts::{ThreadContext, ThreadEntry, World},
-    kernel, memory_view, minidump, needs,
+    kernel, memory_view, minidump,
     stacks::{self, StackWorld, frame_pointers},
     summary,
+    symbols::{self, AddError, SymbolFile},
     text::note_model,
 };
 
@@ -56,6 +58,19 @@ impl Session {
     #[must_use]
     pub fn notes(&self) -> Vec<model::Note> {
         self.world.notes.iter().map(note_model).collect()
+    }
+
+    /// Adds a symbol file: an image, a PDB or a table of kernel symbols. Names change at once; nothing is read again.
+    ///
+    /// # Errors
+    /// If the file is no symbol file or cannot be read. The session goes on as before.
+    pub fn add_symbols(&mut self, source: Source, name: &str) -> Result<AddedSymbols, AddError> {
+        let file = Rc::new(SymbolFile::open(source, name)?);
+        // What was named by an older file of the same name stays possible: identities decide, not names.
+        self.world.symbols.files.push(Rc::clone(&file));
+        symbols::rematch(&self.world.symbols, &mut self.world.modules);
+        self.summary = None;
+        Ok(symbols::added(&file, &self.world.modules))
     }
 
     pub(crate) const fn world(&self) -> &World {
@@ -146,9 +161,9 @@ impl Session {
             }
             Request::Regions { space, from, count } => Reply::Regions(self.regions(*space, *from, *count)?),
             Request::Translate { space, address } => Reply::Translation(self.translate(*space, *address)?),
-            Request::Symbols => Reply::Symbols(needs::needs(self)),
+            Request::Symbols => Reply::Symbols(symbols::needs::needs(self)),
             Request::SymbolScript { kind } => {
-                Reply::Export(dumplens_report::symbols::script(&needs::needs(self), *kind))
+                Reply::Export(dumplens_report::symbols::script(&symbols::needs::needs(self), *kind))
             }
             Request::Statistics => Reply::Statistics(dumplens_report::protocol::Statistics::default()),
             Request::Export { .. } => {

@@ -6,7 +6,7 @@ use alloc::{
     vec::Vec,
 };
 
-use dumplens_base::{Machine, Memory};
+use dumplens_base::{Machine, Memory, Va};
 use dumplens_dump::Context;
 use dumplens_report::{
     Hex,
@@ -52,7 +52,10 @@ impl StackWorld<'_> {
             lr: context.link_register(),
         };
         let walked = unwind::walk(self.memory, self.modules, registers, bounds, self.frame_pointers);
-        let frames: Vec<_> = walked.frames.iter().map(|frame| self.frame(frame)).collect();
+        let mut frames = Vec::new();
+        for (index, frame) in walked.frames.iter().enumerate() {
+            self.push_frame(frame, index == 0, &mut frames);
+        }
         let mut warnings = Vec::new();
         if bounds.is_some_and(|bounds| registers.sp < bounds.limit || registers.sp >= bounds.base) {
             warnings.push(alloc::format!("the stack pointer {} lies outside the thread's stack", registers.sp));
@@ -67,8 +70,12 @@ impl StackWorld<'_> {
         model::Stack { thread, context: source.into(), frames, stop: stop_reason(walked.stop), warnings }
     }
 
-    fn frame(&self, frame: &unwind::Frame) -> model::Frame {
-        let found = self.modules.find(frame.ip);
+    /// Adds a frame, and the calls that the compiler put into its function above it.
+    fn push_frame(&self, frame: &unwind::Frame, first: bool, frames: &mut Vec<model::Frame>) {
+        // A return address stands behind its call, which may be the last instruction of a line or a function.
+        let back = u64::from(!first);
+        let at = Va(frame.ip.0.saturating_sub(back));
+        let (found, place) = self.modules.place(at).map_or((None, None), |(named, place)| (Some(named), place));
         let unloaded = if found.is_none() { self.modules.find_unloaded(frame.ip) } else { None };
         let base = found.map(|named| named.module.base).or(unloaded.map(|module| module.base));
         let trust = match frame.trust {
@@ -81,22 +88,35 @@ impl StackWorld<'_> {
             (_, None, None) if frame.ip.0 < 0x1_0000 => Some("near address 0: no code can be there"),
             (_, None, None) => Some("in no known image"),
             (Trust::Scan, ..) if frame.call == CallSite::Call => Some(FOLLOWS_CALL),
-            _ => None,
+            _ => place.as_ref().and_then(|place| place.note),
         };
-        model::Frame {
+        let outer = model::Frame {
             address: Hex(frame.ip.0),
             stack_pointer: Some(Hex(frame.sp.0)),
             module: found.map(|named| named.name.clone()),
             offset: base.and_then(|base| frame.ip.offset_from(base)).map(Hex),
-            function: None,
-            function_offset: None,
-            file: None,
-            line: None,
+            function: place.as_ref().map(|place| place.function.clone()),
+            function_offset: place.as_ref().map(|place| Hex(place.offset.saturating_add(back))),
+            file: place.as_ref().and_then(|place| place.file.clone()),
+            line: place.as_ref().and_then(|place| place.line),
             trust,
             inline: false,
             unloaded_module: unloaded.map(|module| module.name.clone()),
             note: note.map(String::from),
+        };
+        for inlined in place.into_iter().flat_map(|place| place.inlines) {
+            frames.push(model::Frame {
+                function: Some(inlined.function),
+                function_offset: None,
+                file: inlined.file,
+                line: inlined.line,
+                trust: Trust::Inline,
+                inline: true,
+                note: None,
+                ..outer.clone()
+            });
         }
+        frames.push(outer);
     }
 }
 

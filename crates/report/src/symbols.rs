@@ -92,6 +92,17 @@ impl WantedFile {
     }
 }
 
+/// What came of a symbol file that was added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddedSymbols {
+    /// Its name.
+    pub name: String,
+    /// What it is: "PDB 5278AFF8…, age 1".
+    pub identity: String,
+    /// Short names of the modules it names now. Empty if it belongs to none: it is kept, for it may yet be wanted.
+    pub modules: Vec<String>,
+}
+
 /// Forms in which the list of wanted files can be carried to a connected machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

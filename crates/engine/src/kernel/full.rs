@@ -302,7 +302,8 @@ pub(super) fn modules(full: &Full, notes: &mut Vec<Note>) -> ModuleMap {
         timestamp: None,
         checksum: None,
     });
-    ModuleMap::new(loaded.collect(), unloaded.collect(), header_size(full.kernel_machine()))
+    let map = ModuleMap::new(loaded.collect(), unloaded.collect(), header_size(full.kernel_machine()));
+    map.with_memory(Rc::clone(&full.space) as Rc<_>)
 }
 
 /// Lists that hold what the summary needs: the threads that ran and their processes.
@@ -346,6 +347,7 @@ pub(super) fn gather(
         lists,
         full: Some(Box::new(full)),
         crash,
+        symbols: crate::symbols::Symbols::default(),
         parts: Box::new(parts),
         notes,
     }

@@ -68,6 +68,7 @@ pub(crate) fn gather(image: &PhysicalImage, file_name: Option<String>, file_size
         lists,
         full: Some(Box::new(full)),
         crash,
+        symbols: crate::symbols::Symbols::default(),
         parts: Box::new(parts),
         notes,
     })

@@ -71,6 +71,7 @@ fn gather_header(dump: &KernelDump, file_name: Option<String>, file_size: u64, m
         lists: Lists::default(),
         full: None,
         crash,
+        symbols: crate::symbols::Symbols::default(),
         parts: Box::new(KernelParts::new(dump, None, Vec::new(), None)),
         notes,
     }
@@ -110,6 +111,7 @@ fn gather_small(dump: &KernelDump, file_name: Option<String>, file_size: u64, mu
         lists: Lists::complete(threads, processes),
         full: None,
         crash,
+        symbols: crate::symbols::Symbols::default(),
         parts: Box::new(parts),
         notes,
     }

@@ -37,7 +37,7 @@ pub(crate) fn needs(session: &mut Session) -> Vec<SymbolNeed> {
         SymbolNeed {
             module: named.name.clone(),
             image: named.module.file_name().to_string(),
-            symbols: named.symbols.status,
+            symbols: named.status(),
             reason: named.symbols.reason.clone().or_else(|| unidentified(named)),
             matters,
             files: files(world, named),

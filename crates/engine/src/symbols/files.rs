@@ -1,0 +1,114 @@
+//! Symbol files, recognised by content.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+};
+use core::{cell::OnceCell, fmt};
+
+use dumplens_base::Source;
+use dumplens_image::{CodeView, ExportIndex, FileImage, Image};
+
+use super::{Names, Place};
+
+/// A symbol file.
+pub(crate) struct SymbolFile {
+    /// What it was called when it was dropped.
+    pub(crate) name: String,
+    pub(crate) content: Content,
+}
+
+/// What a symbol file is.
+pub(crate) enum Content {
+    /// An image: it names its PDB, and has exports.
+    Image(ImageFile),
+}
+
+/// A dropped image.
+pub(crate) struct ImageFile {
+    pub(crate) image: Image<FileImage>,
+    pub(crate) code_view: Option<CodeView>,
+    exports: OnceCell<Option<ExportIndex>>,
+}
+
+/// Why a file was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AddError {
+    /// It is no symbol file: what it is instead.
+    NotSymbols(String),
+    /// It starts like one, but cannot be read.
+    Damaged(String),
+}
+
+impl fmt::Display for AddError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSymbols(what) => write!(f, "not a symbol file: {what}"),
+            Self::Damaged(why) => write!(f, "damaged symbol file: {why}"),
+        }
+    }
+}
+
+impl core::error::Error for AddError {}
+
+impl SymbolFile {
+    /// Tells what a file is, and reads its identity.
+    pub(crate) fn open(source: Source, name: &str) -> Result<Self, AddError> {
+        let mut head = [0; 32];
+        let len = usize::try_from(source.len()).unwrap_or(usize::MAX).min(head.len());
+        let start = head.get_mut(..len).unwrap_or_default();
+        source.read_at(0, start).map_err(|error| AddError::Damaged(error.to_string()))?;
+        let content = if start.starts_with(b"MZ") {
+            Content::Image(ImageFile::open(source)?)
+        } else {
+            let start: String = start.iter().take(8).map(|byte| format!(" {byte:02x}")).collect();
+            return Err(AddError::NotSymbols(format!("it starts with{start}")));
+        };
+        Ok(Self { name: name.into(), content })
+    }
+}
+
+impl SymbolFile {
+    /// What it is, in words.
+    pub(crate) fn identity(&self) -> String {
+        match &self.content {
+            Content::Image(image) => {
+                let headers = image.image.headers();
+                format!("image, time stamp {:#x}, size {:#x}", headers.timestamp, headers.size_of_image)
+            }
+        }
+    }
+}
+
+impl ImageFile {
+    fn open(source: Source) -> Result<Self, AddError> {
+        let damaged = |error: dumplens_image::ImageError| AddError::Damaged(error.to_string());
+        let image = Image::file(source).map_err(damaged)?;
+        // An image without a debug record still has exports.
+        let code_view = image.code_view().ok().flatten();
+        Ok(Self { image, code_view, exports: OnceCell::new() })
+    }
+
+    fn exports(&self) -> Option<&ExportIndex> {
+        self.exports.get_or_init(|| self.image.export_index().ok()).as_ref()
+    }
+}
+
+/// Exports name places where nothing better does.
+impl Names for ImageFile {
+    fn place(&self, rva: u32) -> Option<Place> {
+        export_place(self.exports()?, rva)
+    }
+}
+
+/// Exported functions are seldom longer; beyond, the name most likely belongs to a function before.
+const PLAUSIBLE_EXPORT: u32 = 0x1000;
+
+/// The exported name at or before an address.
+pub(crate) fn export_place(index: &ExportIndex, rva: u32) -> Option<Place> {
+    let (export, offset) = index.nearest(rva)?;
+    let function = export.name.clone().unwrap_or_else(|| format!("Ordinal{}", export.ordinal));
+    let note = (offset >= PLAUSIBLE_EXPORT)
+        .then_some("the nearest exported name is far away: the function is most likely another, unnamed one");
+    Some(Place { function, offset: u64::from(offset), file: None, line: None, inlines: alloc::vec![], note })
+}

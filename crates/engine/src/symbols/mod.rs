@@ -1,0 +1,63 @@
+//! Symbol files that were dropped, and the names that modules get from them.
+//!
+//! A file is recognised by content and matched by identity: an image by its time stamp and size, a PDB by the GUID and age
+//! that an image or the dump names, a table of kernel symbols by the addresses that the dump's header states. A file that
+//! does not match stays with the session: a later file (the image that names the PDB) may make it match.
+
+mod files;
+mod matching;
+pub(crate) mod needs;
+
+use alloc::{rc::Rc, string::String, vec::Vec};
+
+use dumplens_report::symbols::AddedSymbols;
+
+use crate::modules::ModuleMap;
+
+pub use files::AddError;
+pub(crate) use files::{Content, SymbolFile, export_place};
+pub(crate) use matching::rematch;
+
+/// A named place in an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Function, as people write it.
+    pub(crate) function: String,
+    /// Bytes from the function's start.
+    pub(crate) offset: u64,
+    /// Source file and line.
+    pub(crate) file: Option<String>,
+    pub(crate) line: Option<u32>,
+    /// Calls that the compiler put into the function, innermost first.
+    pub(crate) inlines: Vec<InlinePlace>,
+    /// What a reader should know about the name.
+    pub(crate) note: Option<&'static str>,
+}
+
+/// An inlined call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InlinePlace {
+    pub(crate) function: String,
+    pub(crate) file: Option<String>,
+    pub(crate) line: Option<u32>,
+}
+
+/// Something that names places in one image.
+pub(crate) trait Names {
+    /// The function that holds an address, given relative to the image's base.
+    fn place(&self, rva: u32) -> Option<Place>;
+}
+
+/// What a session knows of symbol files.
+#[derive(Default)]
+pub(crate) struct Symbols {
+    pub(crate) files: Vec<Rc<SymbolFile>>,
+}
+
+/// What a file that was just added has changed.
+pub(crate) fn added(file: &Rc<SymbolFile>, modules: &ModuleMap) -> AddedSymbols {
+    let uses = |names: &Rc<dyn Names>| core::ptr::addr_eq(Rc::as_ptr(names), Rc::as_ptr(file));
+    let named = modules.all().iter().filter(|named| named.symbols.names.as_ref().is_some_and(uses));
+    let named: Vec<String> = named.map(|named| named.name.clone()).collect();
+    AddedSymbols { name: file.name.clone(), identity: file.identity(), modules: named }
+}

@@ -1,0 +1,69 @@
+//! Symbol files that are added to an open dump.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use std::rc::Rc;
+
+use common::{ask, open, real, report};
+use dumplens_engine::AddError;
+use dumplens_report::{
+    model::SymbolStatus,
+    protocol::{Reply, Request},
+    symbols::FileKind,
+};
+use dumplens_testkit::machine::{MachineSpec, Store, WIN10_X64};
+
+#[test]
+fn an_image_is_matched_by_time_stamp_and_size_and_names_its_pdb() {
+    let Some(dump) = real("kernel/triage_x64_0x1000007e_19041.dmp") else { return };
+    let amdppm = real("kernel/symbols/amdppm.sys/c9c030003b000/amdppm.sys").unwrap();
+    let mut session = open(dump).unwrap();
+    let Ok(Reply::Symbols(before)) = ask(&mut session, Request::Symbols) else { panic!() };
+    assert_eq!(before[0].module, "amdppm");
+    assert_eq!(before[0].files[0].path.to_lowercase(), "amdppm.sys/c9c030003b000/amdppm.sys");
+    assert!(before[0].files.iter().all(|file| file.kind == FileKind::Image), "the PDB is not known yet");
+    let added = session.add_symbols(Rc::new(amdppm), "amdppm.sys").unwrap();
+    assert_eq!(added.modules, ["amdppm"]);
+    let Ok(Reply::Symbols(after)) = ask(&mut session, Request::Symbols) else { panic!() };
+    assert_eq!(after[0].symbols, SymbolStatus::Exports);
+    assert_eq!(after[0].files[0].path, "amdppm.pdb/1C19FDDB27BB3399D9B45973EFEAFCF31/amdppm.pdb");
+}
+
+#[test]
+fn another_version_of_an_image_says_how_it_differs() {
+    let Some(dump) = real("kernel/training_9f.dmp") else { return };
+    let amdppm = real("kernel/symbols/amdppm.sys/c9c030003b000/amdppm.sys").unwrap();
+    let mut session = open(dump).unwrap();
+    let added = session.add_symbols(Rc::new(amdppm), "Wdf01000.sys").unwrap();
+    assert!(added.modules.is_empty());
+    let Ok(Reply::Symbols(needs)) = ask(&mut session, Request::Symbols) else { panic!() };
+    let wdf = needs.iter().find(|need| need.module == "Wdf01000").unwrap();
+    assert_eq!(wdf.symbols, SymbolStatus::Mismatched);
+    let reason = wdf.reason.as_deref().unwrap();
+    assert!(reason.contains("time stamp") && reason.contains("size"), "{reason}");
+}
+
+#[test]
+fn what_is_no_symbol_file_is_refused_and_changes_nothing() {
+    let mut session = open(MachineSpec::small(WIN10_X64).build().write(Store::Full)).unwrap();
+    for (bytes, name) in
+        [(&b"hello, world, this is text"[..], "notes.txt"), (&[][..], "empty"), (&b"MZ"[..], "cut.sys")]
+    {
+        let error = session.add_symbols(Rc::new(bytes.to_vec()), name).unwrap_err();
+        assert!(matches!(error, AddError::NotSymbols(_) | AddError::Damaged(_)), "{error}");
+    }
+    assert!(!report(&mut session).is_partial());
+}
+
+#[test]
+fn images_in_memory_name_frames_by_their_exports() {
+    let machine = MachineSpec::small(WIN10_X64).build();
+    let mut session = open(machine.write(Store::BitmapKernel)).unwrap();
+    let report = report(&mut session);
+    let frames = report.stack.unwrap().frames;
+    let names: Vec<_> = frames.iter().map(|frame| (frame.module.as_deref(), frame.function.as_deref())).collect();
+    assert_eq!(names[0], (Some("glasswing"), Some("glasswingEntry")));
+    assert_eq!(names[1], (Some("nt"), Some("IofCallDriver")));
+    assert_eq!(frames[1].function_offset.unwrap().0, 8, "the return address, though the call before it was looked up");
+}
