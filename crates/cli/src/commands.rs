@@ -10,7 +10,7 @@ use std::{
 use dumplens_base::BlockCache;
 use dumplens_engine::{Job, ReportJob, Session, Step};
 use dumplens_report::{
-    model::{Note, NoteKind, Report},
+    model::{NoteKind, Report},
     protocol::{Failure, Progress, Reply, Request},
     symbols::ScriptKind,
     text,
@@ -22,6 +22,7 @@ use crate::{
     args::{Args, Command, List, Script, Unpacking},
     memory,
     source::FileSource,
+    symbols,
 };
 
 /// What a run came to; the process's exit code. The worst of all files counts.
@@ -101,7 +102,7 @@ pub(crate) fn open(path: &Path, unpacking: &Unpacking) -> Option<Session> {
 fn analyze(
     out: &mut impl Write,
     json: bool,
-    symbols: &[PathBuf],
+    folders: &[PathBuf],
     files: &[PathBuf],
     unpacking: &Unpacking,
 ) -> io::Result<Outcome> {
@@ -111,11 +112,8 @@ fn analyze(
             worst = Outcome::Unreadable;
             continue;
         };
-        let mut report = whole_report(&mut session);
-        if !symbols.is_empty() {
-            let text = "symbol files are not read by this version: locations are module offsets".into();
-            report.notes.push(Note { kind: NoteKind::Info, text });
-        }
+        symbols::add(&mut session, folders);
+        let report = whole_report(&mut session);
         if json {
             writeln!(out, "{}", dumplens_report::to_json(&report).map_err(io::Error::other)?)?;
         } else {

@@ -9,6 +9,7 @@ mod args;
 mod commands;
 mod memory;
 mod source;
+mod symbols;
 
 use std::process::ExitCode;
 

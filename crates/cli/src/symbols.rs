@@ -1,0 +1,129 @@
+//! Folders with symbol files: stores, caches, or any folder.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+use dumplens_base::BlockCache;
+use dumplens_engine::{AddError, Session};
+use dumplens_report::{
+    protocol::{Reply, Request},
+    symbols::SymbolNeed,
+};
+
+use crate::{commands::answer, source::FileSource};
+
+/// Files that one folder may hold before the rest is left alone.
+const MOST_FILES: usize = 50_000;
+/// How deep folders are searched: a two-tier store has four levels.
+const MOST_DEPTH: usize = 5;
+
+/// Adds what the folders hold for this dump. Says on standard error what cannot be read.
+pub(crate) fn add(session: &mut Session, folders: &[PathBuf]) {
+    let folders: Vec<PathBuf> = folders.iter().cloned().chain(search_path()).collect();
+    if folders.is_empty() {
+        return;
+    }
+    let index = Index::new(&folders);
+    let mut taken = BTreeSet::new();
+    // An image may name the PDB that a small dump does not: so ask again as long as files are found.
+    for _ in 0..3 {
+        let Ok(Reply::Symbols(needs)) = answer(session, Request::Symbols) else { return };
+        let found: Vec<PathBuf> =
+            needs.iter().flat_map(|need| index.candidates(need)).filter(|path| taken.insert(path.clone())).collect();
+        if found.is_empty() {
+            return;
+        }
+        for path in found {
+            add_file(session, &path);
+        }
+    }
+}
+
+fn add_file(session: &mut Session, path: &Path) {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let result = match FileSource::open(path) {
+        Ok(file) => session.add_symbols(Rc::new(BlockCache::for_files(file)), &name).map(|_| ()),
+        Err(error) => Err(AddError::Damaged(error.to_string())),
+    };
+    if let Err(error) = result {
+        eprintln!("dumplens: {}: {error}", path.display());
+    }
+}
+
+/// Local folders of `_NT_SYMBOL_PATH`, such as `cache*C:\symbols;srv*C:\store*https://…`. Servers are left out.
+fn search_path() -> Vec<PathBuf> {
+    let text = std::env::var("_NT_SYMBOL_PATH").unwrap_or_default();
+    let elements = text.split(';').flat_map(|element| element.split('*'));
+    let local = elements
+        .map(str::trim)
+        .filter(|part| !part.is_empty() && !part.contains("://"))
+        .filter(|part| !["srv", "cache", "symsrv", "symsrv.dll"].contains(&part.to_lowercase().as_str()));
+    local.map(PathBuf::from).filter(|path| path.is_dir()).collect()
+}
+
+/// The files of some folders by their lower-case names.
+struct Index {
+    by_name: BTreeMap<String, Vec<PathBuf>>,
+}
+
+impl Index {
+    fn new(folders: &[PathBuf]) -> Self {
+        let mut by_name: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+        let mut left = MOST_FILES;
+        for folder in folders {
+            walk(folder, 0, &mut left, &mut by_name);
+            if left == 0 {
+                eprintln!("dumplens: {}: more than {MOST_FILES} files; the rest is not searched", folder.display());
+                break;
+            }
+        }
+        Self { by_name }
+    }
+
+    /// Files that may be what a module wants: under its key in a store first, then under its name anywhere.
+    fn candidates(&self, need: &SymbolNeed) -> Vec<PathBuf> {
+        let names = need.files.iter().map(|file| file.name.as_str()).chain([need.image.as_str()]);
+        let names: BTreeSet<String> = names.map(str::to_lowercase).collect();
+        let keys: BTreeSet<String> = need.files.iter().map(|file| file.key.to_lowercase()).collect();
+        let mut found: Vec<PathBuf> =
+            names.iter().filter_map(|name| self.by_name.get(name)).flatten().cloned().collect();
+        let keyed = |path: &PathBuf| {
+            let folder = path.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().to_lowercase());
+            folder.is_some_and(|folder| keys.contains(&folder))
+        };
+        // In a store with many versions only the right key is worth opening.
+        if found.iter().any(keyed) {
+            found.retain(keyed);
+        }
+        found.truncate(16);
+        found
+    }
+}
+
+fn walk(folder: &Path, depth: usize, left: &mut usize, by_name: &mut BTreeMap<String, Vec<PathBuf>>) {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if depth == 0 => {
+            eprintln!("dumplens: {}: {error}", folder.display());
+            return;
+        }
+        // A folder within that cannot be read may still leave what is wanted in its neighbours.
+        Err(_) => return,
+    };
+    for entry in entries.flatten() {
+        if *left == 0 {
+            return;
+        }
+        *left -= 1;
+        let Ok(kind) = entry.file_type() else { continue };
+        if kind.is_dir() && depth < MOST_DEPTH {
+            walk(&entry.path(), depth + 1, left, by_name);
+        } else if !kind.is_dir() {
+            by_name.entry(entry.file_name().to_string_lossy().to_lowercase()).or_default().push(entry.path());
+        }
+    }
+}
