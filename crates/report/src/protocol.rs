@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ByteString, Hex,
     model::{BugCheck, Context, DumpInfo, Exception, Module, Note, Process, Stack, Thread, UnloadedModule, Verdict},
-    symbols::{ScriptKind, SymbolNeed},
+    symbols::{AddedSymbols, ScriptKind, SymbolNeed},
 };
 
 /// Number by which the page matches answers to requests.
@@ -145,6 +145,8 @@ pub enum Reply {
     Archive(ArchiveListing),
     /// To [`Request::Symbols`].
     Symbols(Vec<SymbolNeed>),
+    /// To [`ToWorker::AddSymbols`].
+    SymbolsAdded(AddedSymbols),
     /// To [`Request::Export`] and [`Request::SymbolScript`].
     Export(String),
     /// To [`Request::Statistics`].
@@ -380,6 +382,11 @@ pub enum ToWorker {
         id: RequestId,
         /// Number of the member.
         member: u32,
+    },
+    /// Add the symbol file that travels beside this message to the open dump; answered with [`Reply::SymbolsAdded`].
+    AddSymbols {
+        /// Number of this request.
+        id: RequestId,
     },
     /// Ask about the opened dump.
     Call {

@@ -37,6 +37,9 @@ const SLICE: f64 = 10.0;
 /// Progress is told at most this often, in milliseconds.
 const PROGRESS_PERIOD: f64 = 100.0;
 
+/// Blocks of each symbol file that are kept: 2 MiB.
+const SYMBOL_BLOCKS: usize = 32;
+
 /// An open dump and its file.
 struct Open {
     session: Session,
@@ -117,7 +120,8 @@ impl Worker {
         match (serde_wasm_bindgen::from_value::<ToWorker>(body), file) {
             (Ok(ToWorker::Open { id }), Some(file)) => self.begin(id, Task::Open(file)),
             (Ok(ToWorker::OpenMember { id, member }), _) => self.begin(id, Task::Member(member)),
-            (Ok(ToWorker::Open { id }), None) => {
+            (Ok(ToWorker::AddSymbols { id }), Some(file)) => self.queue.add_symbols(id, file),
+            (Ok(ToWorker::Open { id } | ToWorker::AddSymbols { id }), None) => {
                 self.fail(id, FailureKind::BadRequest, "no file came with the request")
             }
             (Ok(ToWorker::Call { id, request }), _) => self.queue.call(id, request),
@@ -189,6 +193,7 @@ impl Worker {
                     _ => Some(Err(failure(FailureKind::NothingOpen, "no archive is open"))),
                 }
             }
+            Task::Symbols(file) => Some(self.add_symbols(file)),
             Task::Unpack(mut unpack) => match unpack.step() {
                 Ok(true) => self.enter(id, unpack.finish()),
                 Ok(false) => {
@@ -213,6 +218,21 @@ impl Worker {
                 }
             }
         }
+    }
+
+    fn add_symbols(&mut self, file: File) -> Result<Reply, Failure> {
+        let Some(open) = &mut self.open else {
+            return Err(failure(
+                FailureKind::NothingOpen,
+                "open a dump first: symbols are matched against its modules",
+            ));
+        };
+        let name = file.name();
+        let source = FileSource::new(file).map_err(|message| failure(FailureKind::BadRequest, message))?;
+        // Symbol files are read in few places: a small cache of its own for each is enough.
+        let cache = BlockCache::new(source, BlockCache::<FileSource>::DEFAULT_BLOCK, SYMBOL_BLOCKS);
+        let added = open.session.add_symbols(Rc::new(cache), &name);
+        added.map(Reply::SymbolsAdded).map_err(|error| failure(FailureKind::BadRequest, format!("{name}: {error}")))
     }
 
     /// Opens a dump, or goes down into an archive. `None` if there is more to do.

@@ -14,6 +14,8 @@ pub(crate) enum Task<F> {
     Open(F),
     /// Open a member of the archive that was opened last.
     Member(u32),
+    /// Add a symbol file to the open dump.
+    Symbols(F),
     /// Unpack a little more.
     Unpack(Box<Unpack>),
     /// Work on a job.
@@ -45,6 +47,11 @@ impl<F> Queue<F> {
 
     pub(crate) fn call(&mut self, id: RequestId, request: Request) {
         self.waiting.push_back((id, Task::Job(Job::new(request))));
+    }
+
+    /// Takes in a symbol file for the dump that is open.
+    pub(crate) fn add_symbols(&mut self, id: RequestId, file: F) {
+        self.waiting.push_back((id, Task::Symbols(file)));
     }
 
     /// Takes the next task. It is no longer in the queue: what is not done goes back with [`Queue::put_back`].
