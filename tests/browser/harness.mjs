@@ -11,6 +11,8 @@ import { chromium } from "playwright-core";
 const here = path.dirname(fileURLToPath(import.meta.url));
 const dist = process.env.DUMPLENS_DIST ?? path.join(here, "../../dist");
 export const data = process.env.DUMPLENS_DATA;
+/** Dumps of whole machines, as `make-browser-dumps` writes them. */
+export const machines = process.env.DUMPLENS_MACHINES ?? path.join(here, "../../target/browser-dumps");
 export const samples = path.join(here, "../../public/samples");
 
 const TYPES = { html: "text/html", js: "text/javascript", css: "text/css", wasm: "application/wasm", svg: "image/svg+xml", json: "application/json" };

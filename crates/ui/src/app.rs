@@ -3,7 +3,7 @@
 use dumplens_report::{
     Hex,
     model::{Module, Process, Thread, UnloadedModule},
-    protocol::{Progress, Reply, Request, RequestId, Stream, Summary},
+    protocol::{Progress, RequestId, Space, Stream, Summary},
 };
 use gloo::{
     events::EventListener,
@@ -14,8 +14,9 @@ use wasm_bindgen::JsCast as _;
 use web_sys::{DragEvent, File, HtmlElement, KeyboardEvent};
 
 use crate::{
-    client::{self, CallError},
-    state::route::Route,
+    client,
+    load::List,
+    state::{route::Route, width::Width},
     views,
 };
 
@@ -40,11 +41,13 @@ pub(crate) struct App {
     pub(crate) stage: RwSignal<Stage>,
     pub(crate) route: RwSignal<Route>,
     pub(crate) summary: RwSignal<Option<Summary>>,
-    pub(crate) modules: RwSignal<Option<Vec<Module>>>,
-    pub(crate) unloaded: RwSignal<Option<Vec<UnloadedModule>>>,
-    pub(crate) threads: RwSignal<Option<Vec<Thread>>>,
-    pub(crate) processes: RwSignal<Option<Vec<Process>>>,
-    pub(crate) streams: RwSignal<Option<Vec<Stream>>>,
+    pub(crate) modules: List<Module>,
+    pub(crate) unloaded: List<UnloadedModule>,
+    pub(crate) threads: List<Thread>,
+    pub(crate) processes: List<Process>,
+    pub(crate) streams: List<Stream>,
+    /// Whether the dump holds physical memory; `None` until it was asked.
+    pub(crate) physical: RwSignal<Option<bool>>,
     /// What is being opened, and the archive it is in.
     pub(crate) opener: views::archive::Opener,
     /// A long request: its number and how far it is.
@@ -66,11 +69,12 @@ impl App {
             stage: RwSignal::new(Stage::Landing),
             route: RwSignal::new(Route::parse(&location_hash())),
             summary: RwSignal::new(None),
-            modules: RwSignal::new(None),
-            unloaded: RwSignal::new(None),
-            threads: RwSignal::new(None),
-            processes: RwSignal::new(None),
-            streams: RwSignal::new(None),
+            modules: List::new(),
+            unloaded: List::new(),
+            threads: List::new(),
+            processes: List::new(),
+            streams: List::new(),
+            physical: RwSignal::new(None),
             opener: views::archive::Opener::new(),
             progress: RwSignal::new(None),
             crash: RwSignal::new(None),
@@ -96,11 +100,12 @@ impl App {
     /// Drops what belonged to the dump before.
     pub(crate) fn forget(self) {
         self.summary.set(None);
-        self.modules.set(None);
-        self.unloaded.set(None);
-        self.threads.set(None);
-        self.processes.set(None);
-        self.streams.set(None);
+        self.modules.clear();
+        self.unloaded.clear();
+        self.threads.clear();
+        self.processes.clear();
+        self.streams.clear();
+        self.physical.set(None);
         self.progress.set(None);
     }
 
@@ -110,21 +115,11 @@ impl App {
         self.route.set(route);
     }
 
-    /// Fills a list the first time it is shown.
-    pub(crate) fn load<T: Send + Sync + 'static>(
-        self,
-        list: RwSignal<Option<T>>,
-        request: Request,
-        take: impl Fn(Reply) -> Option<T> + 'static,
-    ) {
-        if list.with_untracked(Option::is_some) {
-            return;
-        }
-        client::call(request, move |result| match result {
-            Ok(reply) => list.set(take(reply)),
-            Err(CallError::Failed(message)) => self.toast.set(Some(message)),
-            Err(CallError::Cancelled | CallError::Crashed) => {}
-        });
+    /// How wide the dump's addresses are.
+    pub(crate) fn width(self) -> Width {
+        self.summary.with_untracked(|summary| {
+            Width::of(summary.as_ref().and_then(|summary| summary.dump.architecture.as_deref()))
+        })
     }
 }
 
@@ -239,40 +234,46 @@ fn Workbench() -> impl IntoView {
     let (counts, notes) = counts.unwrap_or_default();
     let kernel =
         app.summary.with_untracked(|summary| summary.as_ref().is_some_and(|summary| summary.bugcheck.is_some()));
-    let tabs: Vec<(Route, &'static str, Option<usize>)> = vec![
-        (Route::Summary, "Summary", None),
-        (Route::Stack(None), "Stack", None),
-        (Route::Registers, "Registers", None),
-        (Route::Modules, "Modules", Some(counts.modules as usize)),
-        (Route::Unloaded, "Unloaded", Some(counts.unloaded_modules as usize)),
-        (Route::Threads, "Threads", counts.threads.map(|count| count as usize)),
-        (Route::Processes, "Processes", counts.processes.map(|count| count as usize)),
-        (Route::Parts(None), if kernel { "Parts" } else { "Streams" }, Some(counts.streams as usize)),
-        (Route::Memory(None), "Memory", None),
-        (Route::Notes, "Notes", Some(notes)),
+    // Threads and processes of large dumps are counted when they were read.
+    let threads = Signal::derive(move || counts.threads.map(|count| count as usize).or(app.threads.count()));
+    let processes = Signal::derive(move || counts.processes.map(|count| count as usize).or(app.processes.count()));
+    let fixed = |count: usize| Signal::stored(Some(count));
+    let none = Signal::stored(None);
+    let tabs: [(Route, &'static str, Signal<Option<usize>>); 10] = [
+        (Route::Summary, "Summary", none),
+        (Route::Stack(None), "Stack", none),
+        (Route::Registers, "Registers", none),
+        (Route::Modules, "Modules", fixed(counts.modules as usize)),
+        (Route::Unloaded, "Unloaded", fixed(counts.unloaded_modules as usize)),
+        (Route::Threads, "Threads", threads),
+        (Route::Processes(None), "Processes", processes),
+        (Route::Parts(None), if kernel { "Parts" } else { "Streams" }, fixed(counts.streams as usize)),
+        (Route::Memory(Space::Current, None), "Memory", none),
+        (Route::Notes, "Notes", fixed(notes)),
     ];
     let same = move |route: Route| app.route.with(|now| now.name() == route.name());
     let links = tabs.into_iter().map(|(route, title, count)| view! {
         <a role="tab" href=route.hash() class:current=move || same(route) aria-selected=move || same(route).to_string()
             data-testid=format!("tab-{}", route.name())>
             <span>{title}</span>
-            {count.map(|count| view! { <span class="count">{count}</span> })}
+            {move || count.get().map(|count| view! { <span class="count">{count}</span> })}
         </a>
     }).collect_view();
+    let shown = Memo::new(move |_| app.route.get().frame());
     view! {
         <div class="workbench">
             <nav class="rail" role="tablist" aria-label="Views" aria-orientation="vertical" on:keydown=move_between_tabs>{links}</nav>
             <div class="view" role="tabpanel" data-testid="view">
-                {move || match app.route.get() {
+                {move || match shown.get() {
                     Route::Summary => views::summary::SummaryView().into_any(),
                     Route::Stack(thread) => view! { <views::stack::StackView thread/> }.into_any(),
                     Route::Registers => views::registers::RegistersView().into_any(),
-                    Route::Modules => views::lists::ModulesView().into_any(),
-                    Route::Unloaded => views::lists::UnloadedView().into_any(),
-                    Route::Threads => views::lists::ThreadsView().into_any(),
-                    Route::Processes => views::lists::ProcessesView().into_any(),
+                    Route::Modules => views::modules::ModulesView().into_any(),
+                    Route::Unloaded => views::modules::UnloadedView().into_any(),
+                    Route::Threads => views::threads::ThreadsView().into_any(),
+                    Route::Processes(_) => views::processes::ProcessesView().into_any(),
                     Route::Parts(part) => view! { <views::parts::PartsView part/> }.into_any(),
-                    Route::Memory(address) => view! { <views::memory::MemoryView address/> }.into_any(),
+                    Route::Memory(..) => views::memory::MemoryView().into_any(),
                     Route::Notes => views::notes::NotesView().into_any(),
                 }}
             </div>
@@ -333,9 +334,9 @@ fn listen(app: App) {
             Route::Modules,
             Route::Unloaded,
             Route::Threads,
-            Route::Processes,
+            Route::Processes(None),
             Route::Parts(None),
-            Route::Memory(None),
+            Route::Memory(Space::Current, None),
             Route::Notes,
         ];
         if event.alt_key()
@@ -373,5 +374,5 @@ fn toggle_theme() {
 
 /// Shows memory from an address on.
 pub(crate) fn memory_link(address: Hex) -> String {
-    Route::Memory(Some(address)).hash()
+    Route::Memory(Space::Current, Some(address)).hash()
 }

@@ -4,6 +4,7 @@
 
 mod app;
 mod client;
+mod load;
 mod state;
 mod table;
 mod views;

@@ -7,12 +7,26 @@ use crate::{Result, root, run};
 /// Runs the browser tests against a built site.
 pub(crate) fn test(dist: &std::path::Path) -> Result {
     let (node, folder, chromium) = set_up()?;
+    let machines = crate::dist::target_folder()?.join("browser-dumps");
+    let out = machines.to_string_lossy();
+    run::cargo(&[
+        "run",
+        "--locked",
+        "--quiet",
+        "--package",
+        "dumplens-testkit",
+        "--bin",
+        "make-browser-dumps",
+        "--",
+        &out,
+    ])?;
     println!("running the browser tests with {}…", chromium.display());
     run::check(
         Command::new(node)
             .args(["--test", "--test-concurrency=1", "--test-reporter=spec", "."])
             .current_dir(&folder)
             .env("DUMPLENS_DIST", dist)
+            .env("DUMPLENS_MACHINES", &machines)
             .env("CHROMIUM", chromium),
     )
 }

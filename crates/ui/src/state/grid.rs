@@ -20,15 +20,60 @@ impl Sort {
     }
 }
 
+/// A row that is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// Its number in the list.
+    pub(crate) index: usize,
+    /// Whether it only stands there because a row below it in the tree matches the filter.
+    pub(crate) dimmed: bool,
+}
+
+/// Whether every word of the filter stands in one of the row's cells.
+fn matches(row: &[String], words: &[String]) -> bool {
+    let cells: Vec<String> = row.iter().map(|cell| cell.to_lowercase()).collect();
+    words.iter().all(|word| {
+        // Addresses stand in cells without prefix and with leading zeros; people paste them with and without.
+        let digits = word.replace('`', "");
+        let digits = digits.strip_prefix("0x").or(word.contains('`').then_some(digits.as_str()));
+        cells.iter().any(|cell| {
+            cell.contains(word) || digits.is_some_and(|digits| cell.trim_start_matches('0').starts_with(digits))
+        })
+    })
+}
+
+fn filter_words(filter: &str) -> Vec<String> {
+    filter.split_whitespace().map(str::to_lowercase).collect()
+}
+
+/// The rows of a tree that match the filter, and, dimmed, those above them. `depths` has the depth of each row.
+pub(crate) fn arrange_tree(rows: &[Vec<String>], depths: &[usize], filter: &str) -> Vec<Shown> {
+    let words = filter_words(filter);
+    let mut shown = Vec::new();
+    // The way from the root to the row at hand: depth, number, and whether it is shown already.
+    let mut above: Vec<(usize, usize, bool)> = Vec::new();
+    for (index, (row, depth)) in rows.iter().zip(depths).enumerate() {
+        while above.last().is_some_and(|(upper, ..)| upper >= depth) {
+            above.pop();
+        }
+        let found = matches(row, &words);
+        if found {
+            for (_, index, told) in above.iter_mut().filter(|(.., told)| !told) {
+                *told = true;
+                shown.push(Shown { index: *index, dimmed: true });
+            }
+            shown.push(Shown { index, dimmed: false });
+        }
+        above.push((*depth, index, found));
+    }
+    shown
+}
+
 /// Numbers of the rows to show, in order. A row is shown if every word of the filter stands in one of its cells.
 pub(crate) fn arrange(rows: &[Vec<String>], filter: &str, sort: Option<Sort>) -> Vec<usize> {
-    let words: Vec<String> = filter.split_whitespace().map(str::to_lowercase).collect();
-    let matches = |row: &[String]| {
-        let cells: Vec<String> = row.iter().map(|cell| cell.to_lowercase()).collect();
-        words.iter().all(|word| cells.iter().any(|cell| cell.contains(word)))
-    };
+    let words = filter_words(filter);
     let mut shown: Vec<usize> =
-        rows.iter().enumerate().filter(|(_, row)| words.is_empty() || matches(row)).map(|(index, _)| index).collect();
+        rows.iter().enumerate().filter(|(_, row)| matches(row, &words)).map(|(index, _)| index).collect();
     if let Some(Sort { column, descending }) = sort {
         let cell = |index: &usize| rows.get(*index).and_then(|row| row.get(column)).map_or("", String::as_str);
         // A stable sort: rows that are alike stay in list order either way.
@@ -80,6 +125,30 @@ mod tests {
         assert_eq!(arrange(&rows(), "0x1 nt", None), [0]);
         assert_eq!(arrange(&rows(), "zzz", None), [0; 0]);
         assert_eq!(arrange(&rows(), "  ", None), [0, 1, 2]);
+    }
+
+    #[test]
+    fn addresses_are_found_however_they_are_written() {
+        let rows = [["fffff8048b58334c", "nt"], ["0000000000401000", "a"]].map(|row| row.map(String::from).to_vec());
+        assert_eq!(arrange(&rows, "0xfffff8048b58334c", None), [0]);
+        assert_eq!(arrange(&rows, "fffff804`8b58334c", None), [0]);
+        assert_eq!(arrange(&rows, "0x401000", None), [1]);
+        assert_eq!(arrange(&rows, "0x1000", None), [0; 0]);
+    }
+
+    #[test]
+    fn a_filtered_tree_keeps_the_way_to_each_match() {
+        let names = ["system", "smss", "csrss", "explorer", "worker1", "helper", "worker2"];
+        let rows: Vec<Vec<String>> = names.iter().map(|name| vec![name.to_string()]).collect();
+        let depths = [0, 1, 2, 0, 1, 2, 1];
+        let shown =
+            |filter| arrange_tree(&rows, &depths, filter).iter().map(|row| (row.index, row.dimmed)).collect::<Vec<_>>();
+        assert_eq!(shown("csrss"), [(0, true), (1, true), (2, false)]);
+        assert_eq!(shown("worker"), [(3, true), (4, false), (6, false)]);
+        assert_eq!(shown("helper"), [(3, true), (4, true), (5, false)]);
+        assert_eq!(shown("").len(), 7);
+        assert!(shown("").iter().all(|(_, dimmed)| !dimmed));
+        assert_eq!(shown("nobody"), []);
     }
 
     #[test]

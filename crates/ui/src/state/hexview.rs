@@ -13,11 +13,28 @@ pub(crate) const ROWS: u64 = 65_536;
 /// Pages that are kept.
 const KEPT: usize = 128;
 
-/// First address of the window that shows `address` in its middle.
-pub(crate) fn window_start(address: Hex) -> Hex {
+/// First address of the window that shows `address` in its middle; `top` is the highest address there is.
+pub(crate) fn window_start(address: Hex, top: u64) -> Hex {
     let aligned = address.0 & !(ROW - 1);
-    let last = (!(ROW - 1)).saturating_sub((ROWS - 1) * ROW);
+    let last = (top & !(ROW - 1)).saturating_sub((ROWS - 1) * ROW);
     Hex(aligned.saturating_sub(ROWS / 2 * ROW).min(last))
+}
+
+/// Where a key moves the cursor, if it is a key for that. It stays between 0 and `top`.
+pub(crate) fn moved(cursor: Hex, key: &str, rows_in_page: u64, top: u64) -> Option<Hex> {
+    let (step, back) = match key {
+        "ArrowLeft" => (1, true),
+        "ArrowRight" => (1, false),
+        "ArrowUp" => (ROW, true),
+        "ArrowDown" => (ROW, false),
+        "PageUp" => (ROW * rows_in_page.max(1), true),
+        "PageDown" => (ROW * rows_in_page.max(1), false),
+        "Home" => (cursor.0 % ROW, true),
+        "End" => (ROW - 1 - cursor.0 % ROW, false),
+        _ => return None,
+    };
+    let to = if back { cursor.0.checked_sub(step) } else { cursor.0.checked_add(step).filter(|to| *to <= top) };
+    Some(Hex(to.unwrap_or(cursor.0)))
 }
 
 /// Pages that cover the rows from `first` to `last` of a window.
@@ -61,33 +78,46 @@ impl Cache {
         }
     }
 
+    /// What is known of one byte: the byte, or why it is absent. `None` while its page is being read.
+    pub(crate) fn byte(&self, at: u64) -> Option<Result<u8, Option<&str>>> {
+        let (_, chunks) = self.pages.get(&(at & !(PAGE - 1)))?;
+        let chunk = chunks.iter().find(|chunk| at >= chunk.address.0 && at - chunk.address.0 < u64::from(chunk.length));
+        let byte = chunk.and_then(|chunk| {
+            let offset = usize::try_from(at - chunk.address.0).ok()?;
+            chunk.bytes.as_ref()?.0.get(offset).copied()
+        });
+        Some(byte.ok_or_else(|| chunk.and_then(|chunk| chunk.reason.as_deref())))
+    }
+
+    /// A little-endian number of `size` bytes, if all of them are there.
+    pub(crate) fn number(&self, at: u64, size: u64) -> Option<u64> {
+        (0..size).try_fold(0, |number, step| {
+            let byte = self.byte(at.checked_add(step)?)?.ok()?;
+            Some(number | u64::from(byte) << (8 * step))
+        })
+    }
+
     /// The row at `address`, which is a multiple of [`ROW`].
     pub(crate) fn row(&self, address: u64) -> Row {
         let mut row = Row { address, hex: String::new(), text: String::new(), reason: None, waiting: false };
-        let Some((_, chunks)) = self.pages.get(&(address & !(PAGE - 1))) else {
+        if !self.has(address & !(PAGE - 1)) {
             row.waiting = true;
             return row;
-        };
+        }
         for step in 0..ROW {
             if step > 0 {
                 row.hex.push(if step == ROW / 2 { '-' } else { ' ' });
             }
-            let at = address + step;
-            let chunk =
-                chunks.iter().find(|chunk| at >= chunk.address.0 && at - chunk.address.0 < u64::from(chunk.length));
-            let byte = chunk.and_then(|chunk| {
-                let offset = usize::try_from(at - chunk.address.0).ok()?;
-                chunk.bytes.as_ref()?.0.get(offset).copied()
-            });
-            match byte {
-                Some(byte) => {
+            match self.byte(address + step) {
+                Some(Ok(byte)) => {
                     row.hex.push_str(&format!("{byte:02x}"));
                     row.text.push(if (0x20..0x7f).contains(&byte) { char::from(byte) } else { '.' });
                 }
-                None => {
+                other => {
                     row.hex.push_str("??");
                     row.text.push('?');
-                    row.reason = row.reason.or_else(|| chunk.and_then(|chunk| chunk.reason.clone()));
+                    let reason = other.and_then(|byte| byte.err().flatten());
+                    row.reason = row.reason.or_else(|| reason.map(String::from));
                 }
             }
         }
@@ -102,12 +132,26 @@ mod tests {
 
     #[test]
     fn a_window_stays_within_the_address_space() {
-        assert_eq!(window_start(Hex(0)), Hex(0));
-        assert_eq!(window_start(Hex(0x1234)), Hex(0));
-        let top = window_start(Hex(u64::MAX));
+        assert_eq!(window_start(Hex(0), u64::MAX), Hex(0));
+        assert_eq!(window_start(Hex(0x1234), u64::MAX), Hex(0));
+        let top = window_start(Hex(u64::MAX), u64::MAX);
         assert!(top.0.checked_add((ROWS - 1) * ROW).is_some());
-        let middle = window_start(Hex(0xffff_8504_2989_1728));
+        let middle = window_start(Hex(0xffff_8504_2989_1728), u64::MAX);
         assert_eq!(middle.0 + ROWS / 2 * ROW, 0xffff_8504_2989_1720);
+        let narrow = window_start(Hex(0xffff_fff8), u64::from(u32::MAX));
+        assert_eq!(narrow.0 + (ROWS - 1) * ROW, 0xffff_fff0);
+    }
+
+    #[test]
+    fn keys_move_the_cursor_within_the_address_space() {
+        let go = |at, key| moved(Hex(at), key, 10, 0xffff_ffff).map(|to| to.0);
+        assert_eq!(go(0x1008, "ArrowLeft"), Some(0x1007));
+        assert_eq!(go(0x1008, "ArrowDown"), Some(0x1018));
+        assert_eq!(go(0x1008, "PageDown"), Some(0x10a8));
+        assert_eq!((go(0x1008, "Home"), go(0x1008, "End")), (Some(0x1000), Some(0x100f)));
+        assert_eq!((go(8, "ArrowUp"), go(0xffff_fff8, "ArrowDown")), (Some(8), Some(0xffff_fff8)));
+        assert_eq!(go(8, "Tab"), None);
+        assert_eq!(moved(Hex(u64::MAX), "ArrowRight", 1, u64::MAX), Some(Hex(u64::MAX)));
     }
 
     #[test]
@@ -133,6 +177,10 @@ mod tests {
         assert_eq!(row.hex, "41 42 43 44 45 46 47 48-?? ?? ?? ?? ?? ?? ?? ??");
         assert_eq!(row.text, "ABCDEFGH????????");
         assert_eq!(row.reason.as_deref(), Some("not in the dump"));
+        assert_eq!(cache.number(0x1004, 4), Some(0x4847_4645));
+        assert_eq!(cache.number(0x1004, 8), None);
+        assert_eq!(cache.byte(0x1008), Some(Err(Some("not in the dump"))));
+        assert_eq!(cache.byte(0x2000), None);
     }
 
     #[test]

@@ -3,3 +3,6 @@
 pub(crate) mod grid;
 pub(crate) mod hexview;
 pub(crate) mod route;
+pub(crate) mod search;
+pub(crate) mod width;
+pub(crate) mod words;

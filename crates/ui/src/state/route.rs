@@ -1,6 +1,6 @@
 //! Which view is shown; it stands in the address bar, so that back, forward and bookmarks work.
 
-use dumplens_report::Hex;
+use dumplens_report::{Hex, protocol::Space};
 
 /// A view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -13,11 +13,12 @@ pub(crate) enum Route {
     Modules,
     Unloaded,
     Threads,
-    Processes,
+    /// All processes; one of them, by its object, with its details.
+    Processes(Option<Hex>),
     /// The parts of the file, or one of them.
     Parts(Option<u32>),
-    /// Memory from an address on.
-    Memory(Option<Hex>),
+    /// Memory of a space from an address on.
+    Memory(Space, Option<Hex>),
     Notes,
 }
 
@@ -25,16 +26,25 @@ impl Route {
     /// From the part of the URL after `#`. What is not known shows the summary.
     pub(crate) fn parse(hash: &str) -> Self {
         let mut words = hash.trim_start_matches(['#', '/']).split('/');
-        let (view, argument) = (words.next().unwrap_or_default(), words.next());
+        let (view, argument, second) = (words.next().unwrap_or_default(), words.next(), words.next());
         match view {
             "stack" => Self::Stack(argument.and_then(|id| id.parse().ok())),
             "registers" => Self::Registers,
             "modules" => Self::Modules,
             "unloaded" => Self::Unloaded,
             "threads" => Self::Threads,
-            "processes" => Self::Processes,
+            "processes" => Self::Processes(argument.and_then(Hex::parse)),
             "parts" => Self::Parts(argument.and_then(|index| index.parse().ok())),
-            "memory" => Self::Memory(argument.and_then(Hex::parse)),
+            "memory" => match (argument, second) {
+                (Some("p"), address) => Self::Memory(Space::Physical, address.and_then(Hex::parse)),
+                // Two words: a process and an address in it, which may be left open.
+                (Some(object), Some(address)) => match Hex::parse(object) {
+                    Some(object) => Self::Memory(Space::Process { object }, Hex::parse(address)),
+                    None => Self::Memory(Space::Current, None),
+                },
+                (address, None) => Self::Memory(Space::Current, address.and_then(Hex::parse)),
+                (None, Some(_)) => Self::Memory(Space::Current, None),
+            },
             "notes" => Self::Notes,
             _ => Self::Summary,
         }
@@ -45,8 +55,30 @@ impl Route {
         match self {
             Self::Stack(Some(id)) => format!("#/stack/{id}"),
             Self::Parts(Some(index)) => format!("#/parts/{index}"),
-            Self::Memory(Some(address)) => format!("#/memory/{address}"),
+            Self::Processes(Some(object)) => format!("#/processes/{object}"),
+            Self::Memory(space, address) => {
+                let address = address.map(|address| address.to_string());
+                match (space, address) {
+                    (Space::Current, None) => "#/memory".into(),
+                    (Space::Current, Some(address)) => format!("#/memory/{address}"),
+                    (Space::Physical, None) => "#/memory/p".into(),
+                    (Space::Physical, Some(address)) => format!("#/memory/p/{address}"),
+                    (Space::Process { object }, address) => {
+                        format!("#/memory/{object}/{}", address.unwrap_or_default())
+                    }
+                }
+            }
             other => format!("#/{}", other.name()),
+        }
+    }
+
+    /// The view without what changes inside it: memory and processes follow the address bar themselves, so that a step
+    /// there keeps focus, filter and scroll position.
+    pub(crate) fn frame(self) -> Self {
+        match self {
+            Self::Memory(..) => Self::Memory(Space::Current, None),
+            Self::Processes(_) => Self::Processes(None),
+            other => other,
         }
     }
 
@@ -59,9 +91,9 @@ impl Route {
             Self::Modules => "modules",
             Self::Unloaded => "unloaded",
             Self::Threads => "threads",
-            Self::Processes => "processes",
+            Self::Processes(_) => "processes",
             Self::Parts(_) => "parts",
-            Self::Memory(_) => "memory",
+            Self::Memory(..) => "memory",
             Self::Notes => "notes",
         }
     }
@@ -81,9 +113,15 @@ mod tests {
             Route::Modules,
             Route::Unloaded,
             Route::Threads,
-            Route::Processes,
+            Route::Processes(None),
+            Route::Processes(Some(Hex(0xffff_8504_2989_1080))),
             Route::Parts(Some(3)),
-            Route::Memory(Some(Hex(0xffff_8504_2989_1720))),
+            Route::Memory(Space::Current, None),
+            Route::Memory(Space::Current, Some(Hex(0xffff_8504_2989_1720))),
+            Route::Memory(Space::Physical, None),
+            Route::Memory(Space::Physical, Some(Hex(0x1a_0000))),
+            Route::Memory(Space::Process { object: Hex(0xffff_8504_2989_1080) }, None),
+            Route::Memory(Space::Process { object: Hex(0xffff_8504_2989_1080) }, Some(Hex(0x7ff6_1234_0000))),
             Route::Notes,
         ] {
             assert_eq!(Route::parse(&route.hash()), route);
@@ -94,6 +132,9 @@ mod tests {
     fn what_is_not_known_shows_the_summary() {
         assert_eq!(Route::parse(""), Route::Summary);
         assert_eq!(Route::parse("#/nonsense/1"), Route::Summary);
-        assert_eq!(Route::parse("#/memory/zz"), Route::Memory(None));
+        for unknown in ["#/memory/zz", "#/memory/zz/1000", "#/memory//1000", "#/memory/"] {
+            assert_eq!(Route::parse(unknown), Route::Memory(Space::Current, None), "{unknown}");
+        }
+        assert_eq!(Route::parse("#/memory/p/zz"), Route::Memory(Space::Physical, None));
     }
 }

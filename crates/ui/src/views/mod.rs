@@ -4,11 +4,15 @@ pub(crate) mod archive;
 pub(crate) mod landing;
 pub(crate) mod lists;
 pub(crate) mod memory;
+pub(crate) mod modules;
 pub(crate) mod notes;
 pub(crate) mod parts;
+pub(crate) mod process;
+pub(crate) mod processes;
 pub(crate) mod registers;
 pub(crate) mod stack;
 pub(crate) mod summary;
+pub(crate) mod threads;
 
 /// Text from a dump as it may be shown: without control characters and direction marks. It only ever becomes a text node
 /// or an attribute's value, never markup.

@@ -24,13 +24,13 @@ fn List() -> impl IntoView {
     let app = expect_context::<App>();
     const COLUMNS: [Column; 5] =
         [words("Name", 30), mono("Type", 12), mono("Offset", 14), mono("Size", 14), words("Holds", 40)];
-    app.load(app.streams, Request::Streams, |reply| if let Reply::Streams(rows) = reply { Some(rows) } else { None });
+    app.streams.load(app, Request::Streams, |reply| if let Reply::Streams(rows) = reply { Some(rows) } else { None });
     let row = |stream: Stream| {
         vec![stream.name, cell(stream.kind), stream.offset.to_string(), stream.size.to_string(), cell(stream.summary)]
     };
     let chosen = Callback::new(move |index: usize| app.go(Route::Parts(u32::try_from(index).ok())));
     move || {
-        app.streams.get().map(|rows| {
+        app.streams.rows.get().map(|rows| {
             view! { <Table name="parts" columns=COLUMNS.to_vec() rows=rows.into_iter().map(row).collect() chosen/> }
         })
     }

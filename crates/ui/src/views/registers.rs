@@ -5,6 +5,7 @@ use leptos::prelude::*;
 
 use crate::{
     app::{App, memory_link},
+    state::width::register,
     views::safe,
 };
 
@@ -20,8 +21,9 @@ pub(crate) fn RegistersView() -> impl IntoView {
 /// Registers in the debugger's order; each value leads to memory.
 #[component]
 pub(crate) fn Grid(context: Context) -> impl IntoView {
-    let cells = context.registers.0.into_iter().map(|(name, value)| view! {
-        <div class="register"><span class="dim">{safe(&name)}</span>" "<a class="mono" href=memory_link(value)>{format!("{:016x}", value.0)}</a></div>
+    let width = expect_context::<App>().width();
+    let cells = context.registers.0.into_iter().map(move |(name, value)| view! {
+        <div class="register" class:zero=value.0 == 0><span class="dim">{safe(&name)}</span>" "<a class="mono" href=memory_link(value)>{register(width, &name, value)}</a></div>
     });
     view! {
         <p class="dim">"Registers from the " {safe(&context.source)} "."</p>

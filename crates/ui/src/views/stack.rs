@@ -9,10 +9,13 @@ use leptos::prelude::*;
 
 use crate::{
     app::{App, memory_link},
-    client::{self, CallError},
-    state::route::Route,
+    client::CallError,
+    state::{route::Route, width::Width},
     views::safe,
 };
+
+/// Most threads that are offered in a choice.
+const MOST_CHOICES: u32 = 1_000;
 
 /// The stack of the crash, or of one thread.
 #[component]
@@ -22,10 +25,15 @@ pub(crate) fn StackView(thread: Option<u64>) -> impl IntoView {
     let crashed = app.summary.with_untracked(|summary| summary.as_ref().and_then(|summary| summary.crashing_thread));
     match thread {
         Some(thread) => {
-            client::call(Request::Stack { thread }, move |result| match result {
-                Ok(Reply::Stack(found)) => stack.set(Some(Ok(found))),
-                Err(CallError::Failed(message)) => stack.set(Some(Err(message))),
-                _ => {}
+            // A thread that did not run at the crash is looked for in every process.
+            app.ask(Request::Stack { thread }, move |result| {
+                let result = match result {
+                    Ok(Reply::Stack(found)) => Ok(found),
+                    Err(CallError::Failed(message)) => Err(message),
+                    Err(CallError::Cancelled) => Err("Looking for the thread was cancelled.".into()),
+                    _ => return,
+                };
+                stack.try_set(Some(result));
             });
         }
         None => stack.set(app.summary.with_untracked(|summary| {
@@ -37,10 +45,17 @@ pub(crate) fn StackView(thread: Option<u64>) -> impl IntoView {
             Some(stack.map(|stack| ThreadStack { context: summary.context.clone(), stack }))
         })),
     }
-    app.load(app.threads, Request::Threads, |reply| match reply {
-        Reply::Threads(threads) => Some(threads),
-        _ => None,
+    // Where threads are many, listing them all is not worth a choice of them: the table of threads is the place to choose.
+    let few = app.summary.with_untracked(|summary| {
+        summary.as_ref().and_then(|summary| summary.counts.threads).is_some_and(|count| count <= MOST_CHOICES)
     });
+    if few {
+        app.load_threads();
+    }
+    let choices = move || {
+        let rows = app.threads.rows.get().unwrap_or_default();
+        if rows.len() > MOST_CHOICES as usize { Vec::new() } else { rows }
+    };
     let choose = move |event| {
         let value = event_target_value(&event);
         app.go(Route::Stack(value.parse().ok()));
@@ -51,12 +66,16 @@ pub(crate) fn StackView(thread: Option<u64>) -> impl IntoView {
                 <label>"Thread "
                     <select on:change=choose data-testid="stack-thread">
                         <option value="" selected=thread.is_none()>"of the crash"{crashed.map(|id| format!(" ({id})"))}</option>
-                        {move || app.threads.get().unwrap_or_default().into_iter().map(|row| {
+                        {move || thread.filter(|id| choices().iter().all(|row| row.id != *id)).map(|id| view! {
+                            <option value=id.to_string() selected=true>{id}</option>
+                        })}
+                        {move || choices().into_iter().map(|row| {
                             let name = row.name.map(|name| format!(" {}", safe(&name))).unwrap_or_default();
                             view! { <option value=row.id.to_string() selected=thread == Some(row.id)>{row.id}{name}</option> }
                         }).collect_view()}
                     </select>
                 </label>
+                <a href=Route::Threads.hash()>"All threads"</a>
             </div>
             {move || stack.get().map(|stack| match stack {
                 Ok(found) => view! {
@@ -72,10 +91,12 @@ pub(crate) fn StackView(thread: Option<u64>) -> impl IntoView {
 /// The frames of a stack, why it ends, and what to be wary of.
 #[component]
 pub(crate) fn Frames(stack: Stack) -> impl IntoView {
-    let rows = stack.frames.iter().enumerate().map(|(index, frame)| row(index, frame)).collect_view();
+    let width = expect_context::<App>().width();
+    let rows = stack.frames.iter().enumerate().map(|(index, frame)| row(index, frame, width)).collect_view();
+    let none = stack.frames.is_empty();
     view! {
         <p class="dim">"From the " {safe(&stack.context)} "."</p>
-        <div class="scroll">
+        <div class="scroll" class:hidden=none>
             <table class="frames" data-testid="frames">
                 <thead><tr><th>"#"</th><th>"Address"</th><th>"Found by"</th><th>"Location"</th></tr></thead>
                 <tbody>{rows}</tbody>
@@ -86,7 +107,7 @@ pub(crate) fn Frames(stack: Stack) -> impl IntoView {
     }
 }
 
-fn row(index: usize, frame: &Frame) -> impl IntoView + use<> {
+fn row(index: usize, frame: &Frame, width: Width) -> impl IntoView + use<> {
     let class = match frame.trust {
         Trust::Context | Trust::Inline => "badge high",
         Trust::Unwind | Trust::FramePointer => "badge medium",
@@ -99,7 +120,7 @@ fn row(index: usize, frame: &Frame) -> impl IntoView + use<> {
     view! {
         <tr>
             <td class="mono dim">{format!("{index:02x}")}</td>
-            <td class="mono"><a href=memory_link(frame.address)>{format!("{:016x}", frame.address.0)}</a></td>
+            <td class="mono"><a href=memory_link(frame.address)>{width.address(frame.address)}</a></td>
             <td><span class=class title=frame.trust.description()>{trust_label(frame.trust)}</span></td>
             <td class="mono">{safe(&location(frame))}{source}{frame.note.clone().map(|note| view! { <span class="dim prose">" "{note}</span> })}</td>
         </tr>

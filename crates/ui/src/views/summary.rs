@@ -12,7 +12,7 @@ use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
 use crate::{
     app::App,
     client::{self, CallError},
-    state::route::Route,
+    state::{route::Route, width::Width},
     views::{safe, stack::Frames},
 };
 
@@ -44,8 +44,8 @@ pub(crate) fn SummaryView() -> impl IntoView {
             })}
             <div class="columns">
                 <div>
-                    {summary.bugcheck.as_ref().map(bug_check)}
-                    {summary.exception.as_ref().map(exception)}
+                    {summary.bugcheck.as_ref().map(|bugcheck| bug_check(bugcheck, app.width()))}
+                    {summary.exception.as_ref().map(|found| exception(found, app.width()))}
                     {stack.map(|mut stack| {
                         stack.frames.truncate(TOP);
                         view! {
@@ -83,13 +83,13 @@ fn blame(verdict: &Verdict) -> impl IntoView + use<> {
     })
 }
 
-fn bug_check(bugcheck: &BugCheck) -> impl IntoView + use<> {
+fn bug_check(bugcheck: &BugCheck, width: Width) -> impl IntoView + use<> {
     let code = format!("{:x}", bugcheck.code.0);
     let rows = bugcheck.parameters.iter().zip(&bugcheck.meaning).enumerate().map(|(index, (value, meaning))| {
         view! {
             <tr>
                 <th scope="row">{index + 1}</th>
-                <td class="mono"><a href=crate::app::memory_link(*value)>{format!("{:016x}", value.0)}</a></td>
+                <td class="mono"><a href=crate::app::memory_link(*value)>{width.address(*value)}</a></td>
                 <td>{meaning.clone().unwrap_or_default()}</td>
             </tr>
         }
@@ -103,10 +103,10 @@ fn bug_check(bugcheck: &BugCheck) -> impl IntoView + use<> {
     }
 }
 
-fn exception(exception: &Exception) -> impl IntoView + use<> {
+fn exception(exception: &Exception, width: Width) -> impl IntoView + use<> {
     let parameters = exception.parameters.iter().enumerate().map(|(index, value)| {
         view! {
-            <tr><th scope="row">"Parameter " {index}</th><td class="mono">{format!("{:016x}", value.0)}</td></tr>
+            <tr><th scope="row">"Parameter " {index}</th><td class="mono">{width.address(*value)}</td></tr>
         }
     });
     view! {
@@ -114,7 +114,7 @@ fn exception(exception: &Exception) -> impl IntoView + use<> {
             <h2>{exception.name.clone().unwrap_or_else(|| "Exception".into())} " " <span class="mono dim">{format!("{:x}", exception.code.0)}</span></h2>
             {exception.description.clone().map(|text| view! { <p>{text}</p> })}
             <table class="plain"><tbody>
-                <tr><th scope="row">"Address"</th><td class="mono"><a href=crate::app::memory_link(exception.address)>{exception.address.to_string()}</a></td></tr>
+                <tr><th scope="row">"Address"</th><td class="mono"><a href=crate::app::memory_link(exception.address)>{width.address(exception.address)}</a></td></tr>
                 {parameters.collect_view()}
                 <tr><th scope="row">"From"</th><td>{exception.source.clone()}</td></tr>
             </tbody></table>

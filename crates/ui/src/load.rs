@@ -1,0 +1,125 @@
+//! Lists that are read when they are first shown. Reading may take long: it shows how far it is and can be cancelled.
+
+use std::{cell::Cell, rc::Rc};
+
+use dumplens_report::protocol::{Reply, Request, RequestId};
+use leptos::prelude::*;
+
+use crate::{
+    app::App,
+    client::{self, CallError},
+};
+
+/// How far a list is.
+#[derive(Clone, Debug, PartialEq)]
+enum Stage {
+    /// Nobody asked for it.
+    Idle,
+    /// It is being read.
+    Reading,
+    /// It was read, or it was not, and this is why.
+    Ended(Option<String>),
+}
+
+/// A list of the open dump.
+pub(crate) struct List<T: 'static> {
+    pub(crate) rows: RwSignal<Option<Vec<T>>>,
+    stage: RwSignal<Stage>,
+}
+
+impl<T> Clone for List<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for List<T> {}
+
+impl<T: Clone + Send + Sync + 'static> List<T> {
+    pub(crate) fn new() -> Self {
+        Self { rows: RwSignal::new(None), stage: RwSignal::new(Stage::Idle) }
+    }
+
+    /// Forgets the rows of the dump before.
+    pub(crate) fn clear(self) {
+        self.rows.set(None);
+        self.stage.set(Stage::Idle);
+    }
+
+    /// Number of rows, once they are known.
+    pub(crate) fn count(self) -> Option<usize> {
+        self.rows.with(|rows| rows.as_ref().map(Vec::len))
+    }
+
+    /// Whether reading ended, with the rows or without.
+    pub(crate) fn ended(self) -> bool {
+        self.rows.with(Option::is_some) || matches!(self.stage.get(), Stage::Ended(_))
+    }
+
+    /// Why reading ended without rows.
+    pub(crate) fn trouble(self) -> Option<String> {
+        match self.stage.get() {
+            Stage::Ended(trouble) => trouble,
+            _ => None,
+        }
+    }
+
+    /// Asks for the rows unless they are there or on their way.
+    pub(crate) fn load(self, app: App, request: Request, take: impl Fn(Reply) -> Option<Vec<T>> + 'static) {
+        if self.rows.with_untracked(Option::is_some) || self.stage.get_untracked() == Stage::Reading {
+            return;
+        }
+        self.stage.set(Stage::Reading);
+        app.ask(request, move |result| {
+            let end = match result {
+                Ok(reply) => {
+                    self.rows.set(take(reply));
+                    None
+                }
+                Err(CallError::Failed(message)) => Some(message),
+                Err(CallError::Cancelled) => Some("Reading was cancelled.".into()),
+                Err(CallError::Crashed) => Some("The engine stopped before the list was read.".into()),
+            };
+            self.stage.set(Stage::Ended(end));
+        });
+    }
+}
+
+impl App {
+    /// Asks for something that may take long: the bar below the header shows how far it is, with a button to cancel.
+    pub(crate) fn ask(self, request: Request, answer: impl FnOnce(Result<Reply, CallError>) + 'static) {
+        let number: Rc<Cell<RequestId>> = Rc::default();
+        let told = Rc::clone(&number);
+        let ended = Rc::clone(&number);
+        let id = client::call_long(
+            request,
+            move |progress| self.progress.set(Some((told.get(), progress))),
+            move |result| {
+                // Another request may have taken the bar over.
+                self.progress.update(|shown| {
+                    if shown.as_ref().is_some_and(|(id, _)| *id == ended.get()) {
+                        *shown = None;
+                    }
+                });
+                answer(result);
+            },
+        );
+        number.set(id);
+    }
+
+    /// Reads the processes, if that was not done yet.
+    pub(crate) fn load_processes(self) {
+        self.processes.load(self, Request::Processes, |reply| match reply {
+            Reply::Processes(rows) => Some(rows),
+            _ => None,
+        });
+    }
+
+    /// Reads the threads, if that was not done yet.
+    pub(crate) fn load_threads(self) {
+        self.threads.load(self, Request::Threads, |reply| match reply {
+            Reply::Threads(rows) => Some(rows),
+            _ => None,
+        });
+    }
+}
