@@ -70,7 +70,8 @@ pub(crate) fn Landing() -> impl IntoView {
             <h2>"What it opens"</h2>
             <ul>
                 <li>"User minidumps ("<code>".dmp"</code>", "<code>".mdmp"</code>") of Windows programs, and Breakpad and Crashpad dumps of Linux and macOS, for x86, x64 and ARM."</li>
-                <li>"Small kernel dumps (the files in "<code>"C:\\Windows\\Minidump"</code>") whole; of other kernel dumps the header, the bug check and the registers."</li>
+                <li>"Small kernel dumps, the files in "<code>"C:\\Windows\\Minidump"</code>"."</li>
+                <li>"Kernel dumps of every other kind and any size ("<code>"MEMORY.DMP"</code>"), raw images of memory, and cores of virtual machines."</li>
                 <li>"Both in "<code>".zip"</code>", "<code>".gz"</code>", "<code>".zst"</code>" and "<code>".cab"</code>" files: unpacked here, into this browser's own storage, and removed again."</li>
             </ul>
             <h2>"Where dumps are"</h2>
