@@ -18,6 +18,8 @@ use crate::{commands::answer, source::FileSource};
 
 /// Files that one folder may hold before the rest is left alone.
 const MOST_FILES: usize = 50_000;
+/// Symbol tables that are tried one after another.
+const MOST_TABLES: usize = 64;
 /// How deep folders are searched: a two-tier store has four levels.
 const MOST_DEPTH: usize = 5;
 
@@ -100,7 +102,27 @@ impl Index {
             found.retain(keyed);
         }
         found.truncate(16);
+        if need.module == "nt" {
+            found.extend(self.tables(need));
+        }
         found
+    }
+
+    /// Symbol tables of Volatility 3 for kernels: `ntkrnlmp.pdb/GUID-AGE.json.xz`. Where the dump does not tell which PDB its
+    /// kernel has, each is tried: the addresses in the dump's header prove the right one.
+    fn tables(&self, need: &SymbolNeed) -> Vec<PathBuf> {
+        let keys: BTreeSet<String> = need.files.iter().map(|file| file.key.to_lowercase()).collect();
+        let is_table = |name: &str| [".json", ".json.xz", ".json.gz"].iter().any(|end| name.ends_with(end));
+        let all = self.by_name.iter().filter(|(name, _)| is_table(name));
+        let keyed: Vec<PathBuf> = all
+            .clone()
+            .filter(|(name, _)| keys.contains(&name.split('.').next().unwrap_or_default().replace('-', "")))
+            .flat_map(|(_, paths)| paths.clone())
+            .collect();
+        if !keyed.is_empty() {
+            return keyed;
+        }
+        all.flat_map(|(_, paths)| paths.clone()).take(MOST_TABLES).collect()
     }
 }
 

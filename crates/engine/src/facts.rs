@@ -24,6 +24,8 @@ pub(crate) struct World {
     pub(crate) full: Option<Box<Full>>,
     pub(crate) crash: Crash,
     pub(crate) symbols: Symbols,
+    /// Addresses of kernel variables that the dump states by name: they prove a kernel's symbols.
+    pub(crate) landmarks: Vec<(&'static str, u64)>,
     pub(crate) parts: Box<dyn Parts>,
     pub(crate) notes: Vec<Note>,
 }

@@ -57,6 +57,7 @@ pub(crate) fn gather(dump: Minidump, file_name: Option<String>, file_size: u64) 
         full: None,
         crash,
         symbols: crate::symbols::Symbols::default(),
+        landmarks: Vec::new(),
         parts: Box::new(parts),
         notes,
     }

@@ -68,7 +68,7 @@ impl Session {
         let file = Rc::new(SymbolFile::open(source, name)?);
         // What was named by an older file of the same name stays possible: identities decide, not names.
         self.world.symbols.files.push(Rc::clone(&file));
-        symbols::rematch(&self.world.symbols, &mut self.world.modules);
+        symbols::rematch(&self.world.symbols, &mut self.world.modules, &self.world.landmarks);
         self.summary = None;
         Ok(symbols::added(&file, &self.world.modules))
     }

@@ -67,3 +67,50 @@ fn images_in_memory_name_frames_by_their_exports() {
     assert_eq!(names[1], (Some("nt"), Some("IofCallDriver")));
     assert_eq!(frames[1].function_offset.unwrap().0, 8, "the return address, though the call before it was looked up");
 }
+
+#[test]
+fn a_symbol_table_is_proved_by_the_headers_addresses_and_names_the_kernels_frames() {
+    let Some(dump) = real("kernel/triage_x64_0x1000007e_19041.dmp") else { return };
+    let name = "kernel.json.xz";
+    let folder = std::path::PathBuf::from(std::env::var_os("DUMPLENS_DATA").unwrap()).join("kernel/isf");
+    let file = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).next().unwrap();
+    let table = std::fs::read(file).unwrap();
+    let mut session = open(dump).unwrap();
+    let added = session.add_symbols(Rc::new(table.clone()), name).unwrap();
+    assert_eq!(added.modules, ["nt"]);
+    let report = report(&mut session);
+    let nt = report.modules.iter().find(|module| module.name == "nt").unwrap();
+    assert_eq!(nt.symbols, SymbolStatus::Loaded);
+    let named: Vec<String> = report
+        .stack
+        .unwrap()
+        .frames
+        .iter()
+        .filter(|frame| frame.module.as_deref() == Some("nt"))
+        .map(|frame| format!("{}+{}", frame.function.as_deref().unwrap(), frame.function_offset.unwrap()))
+        .collect();
+    // The nt frames of the known stack, in order.
+    let mut rest = named.iter();
+    for expected in [
+        "IofCallDriver+0x55",
+        "PnpAsynchronousCall+0xea",
+        "PnpSendIrp+0x9e",
+        "PnpStartDevice+0x88",
+        "PnpStartDeviceNode+0xec",
+        "PipProcessStartPhase1+0x73",
+        "PipProcessDevNodeTree+0x319",
+        "PiProcessStartSystemDevices+0x60",
+        "PnpDeviceActionWorker+0x4cc",
+        "ExpWorkerThread+0x105",
+        "PspSystemThreadStartup+0x55",
+        "KiStartSystemThread+0x28",
+    ] {
+        assert!(rest.any(|name| name == expected), "{expected} is missing in {named:?}");
+    }
+    // The same build's kernel of another revision has its variables elsewhere.
+    let mut other = open(real("kernel/training_9f.dmp").unwrap()).unwrap();
+    assert!(other.add_symbols(Rc::new(table), name).unwrap().modules.is_empty());
+    let Ok(Reply::Symbols(needs)) = ask(&mut other, Request::Symbols) else { panic!() };
+    let nt = needs.iter().find(|need| need.module == "nt").unwrap();
+    assert_eq!(nt.symbols, SymbolStatus::Mismatched, "{:?}", nt.reason);
+}

@@ -348,6 +348,7 @@ pub(super) fn gather(
         full: Some(Box::new(full)),
         crash,
         symbols: crate::symbols::Symbols::default(),
+        landmarks: super::landmarks(dump.header()),
         parts: Box::new(parts),
         notes,
     }

@@ -56,6 +56,8 @@ pub(crate) fn gather(image: &PhysicalImage, file_name: Option<String>, file_size
         comment: None,
         file_size,
     };
+    let found = [("PsLoadedModuleList", hints.module_list), ("PsActiveProcessHead", hints.process_list)];
+    let landmarks = found.into_iter().filter_map(|(name, va)| Some((name, va?.0))).collect();
     let lists = full::first_lists(&full, &crash, &modules);
     let parts = ImageParts::new(image, &full, format!("{:#x}", hints.directory_table_base));
     Ok(World {
@@ -69,6 +71,7 @@ pub(crate) fn gather(image: &PhysicalImage, file_name: Option<String>, file_size
         full: Some(Box::new(full)),
         crash,
         symbols: crate::symbols::Symbols::default(),
+        landmarks,
         parts: Box::new(parts),
         notes,
     })

@@ -11,7 +11,7 @@ use alloc::{boxed::Box, rc::Rc, string::String, vec::Vec};
 
 use dumplens_analysis::Mode;
 use dumplens_base::{Fault, Machine, Memory, Note, ReadOutcome, Region, Searched, Va};
-use dumplens_dump::kernel::{DumpKind, KernelDump};
+use dumplens_dump::kernel::{DumpKind, KernelDump, KernelHeader};
 
 pub(crate) use full::Full;
 pub(crate) use image::gather as gather_image;
@@ -43,6 +43,16 @@ impl Memory for NoMemory {
     }
 }
 
+/// The variables of the kernel that the header names.
+fn landmarks(header: &KernelHeader) -> Vec<(&'static str, u64)> {
+    let known = [
+        ("PsLoadedModuleList", Some(header.ps_loaded_module_list)),
+        ("PsActiveProcessHead", Some(header.ps_active_process_head)),
+        ("KdDebuggerDataBlock", header.kd_debugger_data_block),
+    ];
+    known.into_iter().filter_map(|(name, va)| Some((name, va?.0))).filter(|(_, va)| *va != 0).collect()
+}
+
 /// Gathers a kernel dump of any kind.
 pub(crate) fn gather(dump: KernelDump, file_name: Option<String>, file_size: u64) -> World {
     let mut notes = dump.header().check();
@@ -72,6 +82,7 @@ fn gather_header(dump: &KernelDump, file_name: Option<String>, file_size: u64, m
         full: None,
         crash,
         symbols: crate::symbols::Symbols::default(),
+        landmarks: landmarks(dump.header()),
         parts: Box::new(KernelParts::new(dump, None, Vec::new(), None)),
         notes,
     }
@@ -112,6 +123,7 @@ fn gather_small(dump: &KernelDump, file_name: Option<String>, file_size: u64, mu
         full: None,
         crash,
         symbols: crate::symbols::Symbols::default(),
+        landmarks: landmarks(dump.header()),
         parts: Box::new(parts),
         notes,
     }

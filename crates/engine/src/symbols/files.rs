@@ -1,13 +1,16 @@
 //! Symbol files, recognised by content.
 
 use alloc::{
+    boxed::Box,
     format,
     string::{String, ToString},
 };
 use core::{cell::OnceCell, fmt};
 
 use dumplens_base::Source;
+use dumplens_dump::Guid;
 use dumplens_image::{CodeView, ExportIndex, FileImage, Image};
+use dumplens_isf::Isf;
 
 use super::{Names, Place};
 
@@ -22,6 +25,8 @@ pub(crate) struct SymbolFile {
 pub(crate) enum Content {
     /// An image: it names its PDB, and has exports.
     Image(ImageFile),
+    /// A symbol table of Volatility 3: names and types of one image.
+    Isf(Box<Isf>),
 }
 
 /// A dropped image.
@@ -60,6 +65,9 @@ impl SymbolFile {
         source.read_at(0, start).map_err(|error| AddError::Damaged(error.to_string()))?;
         let content = if start.starts_with(b"MZ") {
             Content::Image(ImageFile::open(source)?)
+        } else if dumplens_isf::sniff(&*source).is_some() {
+            let table = Isf::open(source, dumplens_isf::Limits::default());
+            Content::Isf(Box::new(table.map_err(|error| AddError::Damaged(error.to_string()))?))
         } else {
             let start: String = start.iter().take(8).map(|byte| format!(" {byte:02x}")).collect();
             return Err(AddError::NotSymbols(format!("it starts with{start}")));
@@ -75,6 +83,11 @@ impl SymbolFile {
             Content::Image(image) => {
                 let headers = image.image.headers();
                 format!("image, time stamp {:#x}, size {:#x}", headers.timestamp, headers.size_of_image)
+            }
+            Content::Isf(table) => {
+                let identity = table.identity();
+                let name = identity.pdb_name.as_deref().unwrap_or("an unnamed PDB");
+                format!("symbol table of {name} {}, age {}", Guid(identity.guid), identity.age)
             }
         }
     }

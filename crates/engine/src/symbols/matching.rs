@@ -4,9 +4,10 @@ use alloc::{format, rc::Rc, string::String, vec::Vec};
 
 use dumplens_dump::{DebugId, Guid, Module};
 use dumplens_image::CodeView;
+use dumplens_isf::Isf;
 use dumplens_report::model::SymbolStatus;
 
-use super::{Content, Names, SymbolFile, Symbols};
+use super::{Content, Names, Place, SymbolFile, Symbols, files::ImageFile};
 use crate::modules::{ModuleMap, ModuleSymbols};
 
 /// What a look at the files came to for one module.
@@ -17,20 +18,21 @@ struct Match {
 }
 
 /// Matches every module against every file anew. Files are few, modules some hundreds.
-pub(crate) fn rematch(symbols: &Symbols, modules: &mut ModuleMap) {
+pub(crate) fn rematch(symbols: &Symbols, modules: &mut ModuleMap, landmarks: &[(&str, u64)]) {
     for index in 0..modules.all().len() {
         if let Some(image) = symbols.files.iter().find_map(|file| image_of(file, modules.module(index)?)) {
             modules.update(index, |module| learn(module, &image));
         }
-        let Some(module) = modules.module(index) else { continue };
-        let found = find(symbols, module);
+        let Some(named) = modules.all().get(index) else { continue };
+        let landmarks = if named.name == "nt" { landmarks } else { &[] };
+        let found = find(symbols, &named.module, landmarks);
         modules.set_symbols(index, ModuleSymbols { status: found.status, reason: found.reason, names: found.names });
     }
 }
 
 /// The debug record of an image file that is this module's.
 fn image_of(file: &SymbolFile, module: &Module) -> Option<CodeView> {
-    let Content::Image(image) = &file.content;
+    let Content::Image(image) = &file.content else { return None };
     let headers = image.image.headers();
     is_same_image(headers.timestamp, headers.size_of_image, module).then(|| image.code_view.clone()).flatten()
 }
@@ -53,24 +55,82 @@ fn learn(module: &mut Module, record: &CodeView) {
     module.debug_file.clone_from(path);
 }
 
-fn find(symbols: &Symbols, module: &Module) -> Match {
-    let mut near: Option<String> = None;
+fn find(symbols: &Symbols, module: &Module, landmarks: &[(&str, u64)]) -> Match {
+    let mut best = Match { status: SymbolStatus::Missing, reason: None, names: None };
     for file in &symbols.files {
-        let Content::Image(image) = &file.content;
-        let headers = image.image.headers();
-        if is_same_image(headers.timestamp, headers.size_of_image, module) {
-            return Match {
-                status: SymbolStatus::Exports,
-                reason: Some(format!("exported names of {}", file.name)),
-                names: Some(Rc::clone(file) as Rc<dyn Names>),
-            };
-        }
-        if file.name.eq_ignore_ascii_case(module.file_name()) {
-            near = near.or_else(|| Some(difference(headers.timestamp, headers.size_of_image, module)));
+        let found = match &file.content {
+            Content::Image(image) => by_image(file, image, module),
+            Content::Isf(table) => by_table(table, module, landmarks),
+        };
+        let Some((status, reason)) = found else { continue };
+        if rank(status) > rank(best.status) {
+            let names = usable(status).then(|| Rc::clone(file) as Rc<dyn Names>);
+            best = Match { status, reason: Some(reason), names };
         }
     }
-    let status = if near.is_some() { SymbolStatus::Mismatched } else { SymbolStatus::Missing };
-    Match { status, reason: near, names: None }
+    best
+}
+
+/// Which status is worth more.
+const fn rank(status: SymbolStatus) -> u8 {
+    match status {
+        SymbolStatus::Missing => 0,
+        SymbolStatus::Mismatched => 1,
+        SymbolStatus::Exports => 2,
+        SymbolStatus::Forced => 3,
+        SymbolStatus::Loaded => 4,
+    }
+}
+
+const fn usable(status: SymbolStatus) -> bool {
+    matches!(status, SymbolStatus::Loaded | SymbolStatus::Forced | SymbolStatus::Exports)
+}
+
+/// What an image file is to a module; `None` if nothing.
+fn by_image(file: &SymbolFile, image: &ImageFile, module: &Module) -> Option<(SymbolStatus, String)> {
+    let headers = image.image.headers();
+    if is_same_image(headers.timestamp, headers.size_of_image, module) {
+        return Some((SymbolStatus::Exports, format!("exported names of {}", file.name)));
+    }
+    file.name
+        .eq_ignore_ascii_case(module.file_name())
+        .then(|| (SymbolStatus::Mismatched, difference(headers.timestamp, headers.size_of_image, module)))
+}
+
+/// What a symbol table is to a module: matched by GUID and age where the module names its PDB, else proved by the addresses
+/// that the dump states.
+fn by_table(table: &Isf, module: &Module, landmarks: &[(&str, u64)]) -> Option<(SymbolStatus, String)> {
+    let identity = table.identity();
+    let name = identity.pdb_name.as_deref().unwrap_or("symbol table");
+    match &module.debug_id {
+        Some(DebugId::Pdb70 { guid, age }) if identity.matches(&guid.0, *age) => {
+            return Some((SymbolStatus::Loaded, format!("symbol table of {name}")));
+        }
+        // Another GUID: a table of another image, or of another version of this one.
+        Some(DebugId::Pdb70 { guid, .. }) => {
+            let same = module.debug_file.as_deref().is_some_and(|file| is_same_file(file, name));
+            return same.then(|| {
+                let text = format!("the symbol table of {name} is {}, the module wants {guid}", Guid(identity.guid));
+                (SymbolStatus::Mismatched, text)
+            });
+        }
+        _ => {}
+    }
+    if landmarks.is_empty() {
+        return None;
+    }
+    let proof = table.prove(module.base.0, landmarks);
+    if proof.holds() {
+        let text = format!("symbol table of {name}, proved by the addresses that the dump states ({proof})");
+        return Some((SymbolStatus::Loaded, text));
+    }
+    // A table of another image names none of the kernel's variables.
+    (!proof.differ.is_empty() || !proof.agree.is_empty())
+        .then(|| (SymbolStatus::Mismatched, format!("the symbol table of {name} is another kernel's: {proof}")))
+}
+
+fn is_same_file(path: &str, name: &str) -> bool {
+    path.rsplit(['\\', '/']).next().is_some_and(|file| file.eq_ignore_ascii_case(name))
 }
 
 /// Why an image of the right name is not the module's.
@@ -90,8 +150,20 @@ fn difference(timestamp: u32, size: u32, module: &Module) -> String {
 }
 
 impl Names for SymbolFile {
-    fn place(&self, rva: u32) -> Option<super::Place> {
-        let Content::Image(image) = &self.content;
-        image.place(rva)
+    fn place(&self, rva: u32) -> Option<Place> {
+        match &self.content {
+            Content::Image(image) => image.place(rva),
+            Content::Isf(table) => {
+                let (function, offset) = table.nearest(u64::from(rva))?;
+                Some(Place {
+                    function: function.into(),
+                    offset,
+                    file: None,
+                    line: None,
+                    inlines: Vec::new(),
+                    note: None,
+                })
+            }
+        }
     }
 }
