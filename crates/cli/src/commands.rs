@@ -18,7 +18,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     args::{Args, Command, List},
-    memory,
+    lookup, memory,
     source::FileSource,
 };
 
@@ -47,6 +47,7 @@ pub(crate) fn run(args: Args) -> io::Result<Outcome> {
             memory::translate(&mut out, &space, json, &file, &addresses)?
         }
         Command::Regions { space, json, from, file } => memory::regions(&mut out, &space, json, from, &file)?,
+        Command::Lookup { json, file, rvas } => lookup::lookup(&mut out, json, &file, &rvas)?,
         Command::Modules(list) => lists(&mut out, &list, &[Request::Modules, Request::UnloadedModules])?,
         Command::Threads(list) => lists(&mut out, &list, &[Request::Threads])?,
         Command::Processes(list) => lists(&mut out, &list, &[Request::Processes])?,

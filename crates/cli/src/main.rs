@@ -6,6 +6,7 @@
 
 mod args;
 mod commands;
+mod lookup;
 mod memory;
 mod source;
 

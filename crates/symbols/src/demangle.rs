@@ -45,9 +45,23 @@ pub fn demangle(name: &str, style: Style) -> Option<String> {
 }
 
 /// [`demangle`]d, or as it is.
-#[must_use]
 pub(crate) fn readable(name: &str) -> String {
     demangle(name, Style::Name).unwrap_or_else(|| name.to_owned())
+}
+
+/// [`demangle`]d, or without what compilers for 32-bit x86 put around names of C to tell calling conventions apart:
+/// `_main`, `_CloseHandle@4`, `@fast@8`, `vector@@16`.
+pub(crate) fn readable_x86(name: &str) -> String {
+    if let Some(plain) = demangle(name, Style::Name) {
+        return plain;
+    }
+    let (start, bytes) = match name.rsplit_once('@') {
+        Some((start, bytes)) if !bytes.is_empty() && bytes.bytes().all(|byte| byte.is_ascii_digit()) => (start, true),
+        _ => (name, false),
+    };
+    let plain = if bytes { start.strip_suffix('@').or_else(|| start.strip_prefix('@')) } else { None };
+    let plain = plain.or_else(|| start.strip_prefix('_')).unwrap_or(name);
+    if plain.is_empty() { name.to_owned() } else { plain.to_owned() }
 }
 
 fn msvc(name: &str, style: Style) -> Option<String> {
@@ -147,6 +161,24 @@ mod tests {
         }
         for plain in ["main", "_main", "?", "?@", "_Z", "_R", "", "memcpy$fin$0"] {
             assert_eq!(demangle(plain, Style::Name), None, "{plain}");
+        }
+    }
+
+    #[test]
+    fn names_of_c_lose_their_calling_convention() {
+        for (decorated, plain) in [
+            ("_main", "main"),
+            ("_CloseHandle@4", "CloseHandle"),
+            ("__imp__CloseHandle@4", "_imp__CloseHandle"),
+            ("@fast@8", "fast"),
+            ("vector@@16", "vector"),
+            ("plain", "plain"),
+            ("_", "_"),
+            ("@", "@"),
+            ("a@b", "a@b"),
+            ("?crash@@YAXXZ", "crash"),
+        ] {
+            assert_eq!(readable_x86(decorated), plain, "{decorated}");
         }
     }
 

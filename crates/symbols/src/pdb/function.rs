@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use dumplens_base::Machine;
+
 use super::{
     PdbFile,
     inline::{self, InlineRow},
@@ -171,6 +173,7 @@ impl PdbFile {
             None => Vec::new(),
         };
         let raw = public_name.map_or_else(|| name.clone(), |name| String::from_utf8_lossy(&name).into_owned());
+        let readable = self.readable(&name, &raw);
         let files = self.files(module.as_deref(), &rows, &[])?;
         Ok(Some(Function {
             section: place.section,
@@ -180,7 +183,7 @@ impl PdbFile {
             rva,
             kind,
             len,
-            name: demangle::readable(&name).into(),
+            name: readable.into(),
             raw: raw.into(),
             rows,
             inlines: Vec::new(),
@@ -216,7 +219,7 @@ impl PdbFile {
         let files = self.files(Some(module), &rows, &inlines)?;
         // A procedure that was removed when the image was rearranged is found at no RVA.
         let rva = self.places()?.rva(procedure.place)?.unwrap_or(0);
-        let name = demangle::readable(&name).into();
+        let name = self.readable(&name, &raw).into();
         let (low, raw) = (start, raw.into());
         Ok(Function { section, low, high, start, rva, kind, len, name, raw, rows, inlines, sites, files })
     }
@@ -237,6 +240,16 @@ impl PdbFile {
                 (name.unwrap_or_default(), SymbolKind::Separated, len)
             }
         })
+    }
+
+    /// A name as people read it. Compilers write names of procedures as the source has them, assemblers as the linker
+    /// knows them: then both are the same.
+    fn readable(&self, name: &str, raw: &str) -> String {
+        if name == raw && self.identity().machine == Some(Machine::X86) {
+            demangle::readable_x86(name)
+        } else {
+            demangle::readable(name)
+        }
     }
 
     /// Names of the files that the rows come from, sorted by the offset of their record.
