@@ -45,7 +45,7 @@ pub struct InlineFrame {
     pub function: Rc<str>,
     /// Path of the source file, as on the machine that built it.
     pub file: Option<Rc<str>>,
-    /// Line in that file, from 1.
+    /// Line in that file, from 1; `None` also for what the compiler made up itself.
     pub line: Option<u32>,
 }
 
@@ -66,7 +66,7 @@ pub struct Location {
     pub kind: SymbolKind,
     /// Path of the source file, as on the machine that built it. If something was inlined there, of the call.
     pub file: Option<Rc<str>>,
-    /// Line in that file, from 1.
+    /// Line in that file, from 1; `None` also for what the compiler made up itself.
     pub line: Option<u32>,
     /// What was inlined there, innermost first.
     pub inlines: Vec<InlineFrame>,

@@ -81,9 +81,10 @@ impl Function {
     }
 
     fn source(&self, row: Option<&Row>) -> (Option<Rc<str>>, Option<u32>) {
-        let Some(row) = row.filter(|row| row.line != 0) else { return (None, None) };
+        let Some(row) = row else { return (None, None) };
         let index = self.files.binary_search_by_key(&row.file, |(id, _)| *id).ok();
-        (index.and_then(|index| self.files.get(index)).map(|(_, name)| Rc::clone(name)), Some(row.line))
+        let file = index.and_then(|index| self.files.get(index)).map(|(_, name)| Rc::clone(name));
+        (file, (row.line != 0).then_some(row.line))
     }
 }
 

@@ -171,17 +171,17 @@ impl Module {
             index = before;
         }
         let mut rows = Vec::new();
-        let mut last = None;
-        for part in parts.iter().skip(index) {
-            if part.place.section != section || part.place.offset >= end {
-                break;
+        let inside = |part: &lines::Part| part.place.section == section && part.place.offset < end;
+        let parts = parts.get(index..).unwrap_or_default();
+        let parts = parts.get(..parts.partition_point(inside)).unwrap_or_default();
+        for same in parts.chunk_by(|a, b| a.place == b.place) {
+            // Of several at one place, the one that is as long as what is asked for, or the first: procedures and their
+            // lines stand in one order, and the first procedure is the one that is shown.
+            let len = end.saturating_sub(start);
+            let fits = |part: &&lines::Part| part.place.offset == start && part.len == len;
+            if let Some(part) = same.iter().find(fits).or(same.first()) {
+                rows.extend(part.rows(&self.stream)?);
             }
-            // The first of several at one place: that of the procedure that is shown.
-            if last == Some(part.place) {
-                continue;
-            }
-            last = Some(part.place);
-            rows.extend(part.rows(&self.stream)?);
         }
         rows.sort_by_key(|row| row.start);
         Ok(rows)
