@@ -81,6 +81,18 @@ pub(crate) enum Command {
         /// Dump file
         file: PathBuf,
     },
+    /// Name addresses of an image, from its PDB or its exports
+    Lookup {
+        /// Print one JSON document per address instead of text
+        #[arg(long)]
+        json: bool,
+        /// PDB, or an image (EXE, DLL, SYS)
+        #[arg(value_name = "PDB-OR-IMAGE")]
+        file: PathBuf,
+        /// Addresses relative to the image's base, hexadecimal; - reads them from standard input, one a line
+        #[arg(required = true, value_parser = rva, value_name = "RVA")]
+        rvas: Vec<Rvas>,
+    },
     /// List loaded and unloaded modules
     Modules(List),
     /// List threads
@@ -136,6 +148,17 @@ const MAX_LENGTH: u32 = 64 * 1024 * 1024;
 
 fn address(text: &str) -> Result<Hex, String> {
     Hex::parse(text).ok_or_else(|| "an address is hexadecimal, such as fffff804`8b58334c".into())
+}
+
+/// One address, or all that standard input has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rvas {
+    One(Hex),
+    Input,
+}
+
+fn rva(text: &str) -> Result<Rvas, String> {
+    if text == "-" { Ok(Rvas::Input) } else { address(text).map(Rvas::One) }
 }
 
 fn length(text: &str) -> Result<u32, String> {

@@ -20,7 +20,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::{
     archive::{self, Content},
     args::{Args, Command, List, Script, Unpacking},
-    memory,
+    lookup, memory,
     source::FileSource,
     symbols,
 };
@@ -68,6 +68,7 @@ pub(crate) fn run(args: Args) -> io::Result<Outcome> {
             let request = kind.map_or(Request::Symbols, |kind| Request::SymbolScript { kind });
             lists(&mut out, &list, &args.unpacking, &[request])?
         }
+        Command::Lookup { json, file, rvas } => lookup::lookup(&mut out, json, &file, &rvas)?,
     };
     out.flush()?;
     Ok(outcome)

@@ -7,6 +7,7 @@
 mod archive;
 mod args;
 mod commands;
+mod lookup;
 mod memory;
 mod source;
 mod symbols;

@@ -106,11 +106,11 @@ fn parameter_module(world: &World) -> Option<(u8, FrameFact)> {
 }
 
 fn address_fact(world: &World, address: Va) -> Option<FrameFact> {
-    let named = world.modules.find(address)?;
+    let (named, place) = world.modules.place(address)?;
     Some(FrameFact {
         module: Some(named.name.clone()),
         image: Some(named.module.file_name().to_string()),
-        function: None,
+        function: place.map(|place| place.function),
         location: world.modules.location(address)?,
         trust: analysis::Trust::Context,
         after_call: false,

@@ -11,6 +11,7 @@ use dumplens_base::Source;
 use dumplens_dump::Guid;
 use dumplens_image::{CodeView, ExportIndex, FileImage, Image};
 use dumplens_isf::Isf;
+use dumplens_symbols::PdbFile;
 
 use super::{Names, Place};
 
@@ -27,6 +28,8 @@ pub(crate) enum Content {
     Image(ImageFile),
     /// A symbol table of Volatility 3: names and types of one image.
     Isf(Box<Isf>),
+    /// A program database.
+    Pdb(Box<PdbFile>),
 }
 
 /// A dropped image.
@@ -56,6 +59,14 @@ impl fmt::Display for AddError {
 
 impl core::error::Error for AddError {}
 
+/// Bytes that one PDB keeps in its caches.
+const PDB_BUDGET: usize = 16 << 20;
+
+/// Whether a file starts like a PDB of any kind: the reader refuses the kinds it does not know by name.
+fn is_pdb(start: &[u8]) -> bool {
+    start.starts_with(b"Microsoft C/C++") || start.starts_with(b"BSJB")
+}
+
 impl SymbolFile {
     /// Tells what a file is, and reads its identity.
     pub(crate) fn open(source: Source, name: &str) -> Result<Self, AddError> {
@@ -65,6 +76,9 @@ impl SymbolFile {
         source.read_at(0, start).map_err(|error| AddError::Damaged(error.to_string()))?;
         let content = if start.starts_with(b"MZ") {
             Content::Image(ImageFile::open(source)?)
+        } else if is_pdb(start) {
+            let pdb = PdbFile::open(source, PDB_BUDGET);
+            Content::Pdb(Box::new(pdb.map_err(|error| AddError::Damaged(error.to_string()))?))
         } else if dumplens_isf::sniff(&*source).is_some() {
             let table = Isf::open(source, dumplens_isf::Limits::default());
             Content::Isf(Box::new(table.map_err(|error| AddError::Damaged(error.to_string()))?))
@@ -83,6 +97,10 @@ impl SymbolFile {
             Content::Image(image) => {
                 let headers = image.image.headers();
                 format!("image, time stamp {:#x}, size {:#x}", headers.timestamp, headers.size_of_image)
+            }
+            Content::Pdb(pdb) => {
+                let identity = pdb.identity();
+                format!("PDB {}, age {}", Guid(identity.guid), identity.age)
             }
             Content::Isf(table) => {
                 let identity = table.identity();

@@ -6,8 +6,9 @@ use dumplens_dump::{DebugId, Guid, Module};
 use dumplens_image::CodeView;
 use dumplens_isf::Isf;
 use dumplens_report::model::SymbolStatus;
+use dumplens_symbols::{Location, PdbFile, SymbolKind};
 
-use super::{Content, Names, Place, SymbolFile, Symbols, files::ImageFile};
+use super::{Content, InlinePlace, Names, Place, SymbolFile, Symbols, files::ImageFile};
 use crate::modules::{ModuleMap, ModuleSymbols};
 
 /// What a look at the files came to for one module.
@@ -61,6 +62,7 @@ fn find(symbols: &Symbols, module: &Module, landmarks: &[(&str, u64)]) -> Match 
         let found = match &file.content {
             Content::Image(image) => by_image(file, image, module),
             Content::Isf(table) => by_table(table, module, landmarks),
+            Content::Pdb(pdb) => by_pdb(file, pdb, module, landmarks),
         };
         let Some((status, reason)) = found else { continue };
         if rank(status) > rank(best.status) {
@@ -95,6 +97,62 @@ fn by_image(file: &SymbolFile, image: &ImageFile, module: &Module) -> Option<(Sy
     file.name
         .eq_ignore_ascii_case(module.file_name())
         .then(|| (SymbolStatus::Mismatched, difference(headers.timestamp, headers.size_of_image, module)))
+}
+
+/// What a PDB is to a module: matched by GUID and age of its debug information. A kernel whose dump does not name its PDB is
+/// proved by the addresses that the dump states.
+fn by_pdb(
+    file: &SymbolFile,
+    pdb: &PdbFile,
+    module: &Module,
+    landmarks: &[(&str, u64)],
+) -> Option<(SymbolStatus, String)> {
+    let own = pdb.identity();
+    let called = module.debug_file.as_deref().is_some_and(|path| is_same_file(path, &file.name));
+    match &module.debug_id {
+        Some(DebugId::Pdb70 { guid, age }) if own.matches(&guid.0, *age) => {
+            Some((SymbolStatus::Loaded, format!("{} {}, age {}", file.name, Guid(own.guid), own.age)))
+        }
+        Some(DebugId::Pdb70 { guid, age }) if own.guid == guid.0 => {
+            let text = format!("the PDB offered has age {}, the module wants {age}: it is of another link", own.age);
+            Some((SymbolStatus::Mismatched, text))
+        }
+        Some(DebugId::Pdb70 { guid, .. }) => called.then(|| {
+            let text = format!("the PDB offered is {}, the module wants {guid}: another build", Guid(own.guid));
+            (SymbolStatus::Mismatched, text)
+        }),
+        None if !landmarks.is_empty() => by_landmarks(file, pdb, module, landmarks),
+        _ => None,
+    }
+}
+
+/// Holds the addresses that the dump states against where a PDB has those variables.
+fn by_landmarks(
+    file: &SymbolFile,
+    pdb: &PdbFile,
+    module: &Module,
+    landmarks: &[(&str, u64)],
+) -> Option<(SymbolStatus, String)> {
+    let (mut agree, mut differ) = (Vec::new(), Vec::new());
+    for (name, address) in landmarks {
+        let Ok(Some(rva)) = pdb.by_name(name) else { continue };
+        let here = module.base.0.wrapping_add(u64::from(rva)) & mask(*address);
+        if here == *address { agree.push(*name) } else { differ.push(*name) }
+    }
+    // One address alone may agree by chance: builds of the same source move little.
+    if agree.len() >= 2 && differ.is_empty() {
+        let text = format!("{}, proved by the addresses that the dump states: {}", file.name, agree.join(", "));
+        return Some((SymbolStatus::Loaded, text));
+    }
+    (!differ.is_empty()).then(|| {
+        let text = format!("the PDB offered is another kernel's: {} stand elsewhere in the dump", differ.join(", "));
+        (SymbolStatus::Mismatched, text)
+    })
+}
+
+/// Addresses of 32-bit machines are compared in 32 bits.
+const fn mask(address: u64) -> u64 {
+    if address >> 32 == 0 { 0xffff_ffff } else { u64::MAX }
 }
 
 /// What a symbol table is to a module: matched by GUID and age where the module names its PDB, else proved by the addresses
@@ -153,6 +211,7 @@ impl Names for SymbolFile {
     fn place(&self, rva: u32) -> Option<Place> {
         match &self.content {
             Content::Image(image) => image.place(rva),
+            Content::Pdb(pdb) => pdb.lookup(rva).ok().flatten().map(|location| pdb_place(&location)),
             Content::Isf(table) => {
                 let (function, offset) = table.nearest(u64::from(rva))?;
                 Some(Place {
@@ -165,5 +224,29 @@ impl Names for SymbolFile {
                 })
             }
         }
+    }
+}
+
+/// Public symbols have no end: what stands far behind one most likely belongs to a function that has no name.
+const PLAUSIBLE_PUBLIC: u32 = 0x1_0000;
+
+fn pdb_place(location: &Location) -> Place {
+    let text = |text: &Rc<str>| String::from(&**text);
+    let far = location.kind == SymbolKind::Public && location.function_offset >= PLAUSIBLE_PUBLIC;
+    Place {
+        function: text(&location.function),
+        offset: u64::from(location.function_offset),
+        file: location.file.as_ref().map(text),
+        line: location.line,
+        inlines: location
+            .inlines
+            .iter()
+            .map(|inlined| InlinePlace {
+                function: text(&inlined.function),
+                file: inlined.file.as_ref().map(text),
+                line: inlined.line,
+            })
+            .collect(),
+        note: far.then_some("the nearest public name is far away: the function is most likely another, unnamed one"),
     }
 }

@@ -1,0 +1,244 @@
+//! The two tables over the symbol records: publics by address, publics and globals by name.
+
+use dumplens_base::{ByteSource as _, Bytes};
+
+use super::{
+    places::Place,
+    records::{self, Record},
+    stream::PdbStream,
+};
+use crate::SymbolError;
+
+/// Size of the publics stream's header, behind which its hash table stands.
+const PUBLICS_HEADER: u64 = 28;
+/// Size of a hash table's header.
+const HASH_HEADER: u64 = 16;
+/// Buckets of a hash table.
+const BUCKETS: u32 = 0x1000;
+/// Buckets in PDBs that refer to object files (`/DEBUG:FASTLINK`).
+const MANY_BUCKETS: u32 = 0x3_ffff;
+/// Most records that are followed in one bucket.
+const BUCKET_LIMIT: u64 = 1 << 16;
+/// Longest symbol record.
+const RECORD: u64 = 1 << 16;
+
+/// Symbols by name.
+pub(crate) struct Names {
+    stream: PdbStream,
+    /// Where the hash records stand.
+    start: u64,
+    count: u64,
+    /// Where the bit map of the buckets stands, and what follows it.
+    buckets: u64,
+    len: u64,
+    number: u32,
+}
+
+impl Names {
+    /// The table of the globals stream.
+    pub(crate) fn globals(stream: PdbStream, minimal: bool) -> Result<Self, SymbolError> {
+        Self::open(stream, 0, minimal)
+    }
+
+    fn open(stream: PdbStream, at: u64, minimal: bool) -> Result<Self, SymbolError> {
+        let number = if minimal { MANY_BUCKETS } else { BUCKETS };
+        if stream.len() <= at {
+            return Ok(Self { stream, start: at, count: 0, buckets: at, len: 0, number });
+        }
+        let head = stream.array::<{ HASH_HEADER as usize }>(at, "symbol hash header")?;
+        let mut head = Bytes::new(&head, stream.file_offset(at));
+        let signature = head.u32("symbol hash signature")?;
+        head.skip(4, "symbol hash version")?;
+        if signature != u32::MAX {
+            return Err(SymbolError::invalid("symbol hash signature", stream.file_offset(at), signature.into()));
+        }
+        let records = u64::from(head.u32("size of the symbol hashes")?);
+        let len = u64::from(head.u32("size of the symbol buckets")?);
+        let start = at.saturating_add(HASH_HEADER);
+        Ok(Self { stream, start, count: records / 8, buckets: start.saturating_add(records), len, number })
+    }
+
+    /// The hash records of the bucket that `name` is in.
+    fn bucket(&self, name: &[u8]) -> Result<core::ops::Range<u64>, SymbolError> {
+        if self.len == 0 {
+            return Ok(0..0);
+        }
+        let bucket = hash(name).checked_rem(self.number).unwrap_or(0);
+        let words = u64::from(self.number / 32).saturating_add(1);
+        let map = self.stream.vec(self.buckets, words.saturating_mul(4), 1 << 16, "bit map of the buckets")?;
+        let (mut rank, mut set) = (0_u64, false);
+        for (index, word) in (0_u32..).zip(map.as_chunks::<4>().0) {
+            let word = u32::from_le_bytes(*word);
+            if index == bucket / 32 {
+                let bit = bucket % 32;
+                set = word >> bit & 1 != 0;
+                rank = rank.saturating_add((word & (1_u32 << bit).wrapping_sub(1)).count_ones().into());
+                break;
+            }
+            rank = rank.saturating_add(word.count_ones().into());
+        }
+        if !set {
+            return Ok(0..0);
+        }
+        // Buckets say where their records began in memory, where a record had twelve bytes.
+        let at = self.buckets.saturating_add(words.saturating_mul(4)).saturating_add(rank.saturating_mul(4));
+        let first = u64::from(self.stream.u32(at, "bucket of a name")?) / 12;
+        let next = at.saturating_add(4);
+        let last = if next < self.buckets.saturating_add(self.len) {
+            u64::from(self.stream.u32(next, "bucket of a name")?) / 12
+        } else {
+            self.count
+        };
+        Ok(first..last.min(self.count).min(first.saturating_add(BUCKET_LIMIT)))
+    }
+
+    /// Calls `found` with each symbol of that name until it answers.
+    pub(crate) fn find<T>(
+        &self,
+        records: &PdbStream,
+        name: &[u8],
+        mut found: impl FnMut(Record<'_>) -> Result<Option<T>, SymbolError>,
+    ) -> Result<Option<T>, SymbolError> {
+        for index in self.bucket(name)? {
+            let at = self.start.saturating_add(index.saturating_mul(8));
+            let Some(offset) = self.stream.u32(at, "hash of a name")?.checked_sub(1) else { continue };
+            let bytes = record(records, offset.into())?;
+            let (kind, data) = records::split(&bytes);
+            let Some(record) = records::parse(kind, data, records.file_offset(offset.into()))? else { continue };
+            let its = match record {
+                Record::Public { name, .. }
+                | Record::Procedure { name, .. }
+                | Record::Thunk { name, .. }
+                | Record::Data { name, .. }
+                | Record::Reference { name, .. } => name,
+                Record::Separated { .. } => continue,
+            };
+            if its == name
+                && let Some(answer) = found(record)?
+            {
+                return Ok(Some(answer));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The record at `at` of a stream of records, without its length.
+pub(crate) fn record(stream: &PdbStream, at: u64) -> Result<Vec<u8>, SymbolError> {
+    let len = u16::from_le_bytes(stream.array(at, "length of a symbol")?);
+    stream.vec(at.saturating_add(2), len.into(), RECORD, "symbol")
+}
+
+/// The hash of names in symbol tables: folds four bytes at a time and forgets the case of letters.
+fn hash(name: &[u8]) -> u32 {
+    let (words, rest) = name.as_chunks::<4>();
+    let mut hash = words.iter().fold(0, |hash, word| hash ^ u32::from_le_bytes(*word));
+    let (halves, last) = rest.as_chunks::<2>();
+    for half in halves {
+        hash ^= u32::from(u16::from_le_bytes(*half));
+    }
+    for byte in last {
+        hash ^= u32::from(*byte);
+    }
+    hash |= 0x2020_2020;
+    hash ^= hash >> 11;
+    hash ^ (hash >> 16)
+}
+
+/// Public symbols by address, and by name.
+pub(crate) struct Publics {
+    stream: PdbStream,
+    pub(crate) names: Names,
+    /// Where the map of addresses stands.
+    map: u64,
+    count: u64,
+}
+
+/// A public symbol at or below an address.
+#[derive(Clone, Debug)]
+pub(crate) struct Nearest {
+    pub(crate) place: Place,
+    pub(crate) name: Vec<u8>,
+}
+
+impl Publics {
+    pub(crate) fn open(stream: PdbStream, minimal: bool) -> Result<Self, SymbolError> {
+        let hashes = u64::from(stream.u32(0, "publics header")?);
+        let size = u64::from(stream.u32(4, "publics header")?);
+        let map = PUBLICS_HEADER.saturating_add(hashes);
+        if map.saturating_add(size) > stream.len() {
+            let (needed, available) = (map.saturating_add(size), stream.len());
+            return Err(SymbolError::truncated("address map of the publics", stream.file_offset(0), needed, available));
+        }
+        let names = Names::open(stream.clone(), PUBLICS_HEADER, minimal)?;
+        Ok(Self { stream, names, map, count: size / 4 })
+    }
+
+    /// Where the record of public symbol `index` stands, in order of address.
+    fn offset(&self, index: u64) -> Result<u64, SymbolError> {
+        self.stream.u32(self.map.saturating_add(index.saturating_mul(4)), "address map of the publics").map(u64::from)
+    }
+
+    fn place(&self, records: &PdbStream, index: u64) -> Result<Place, SymbolError> {
+        let at = self.offset(index)?;
+        // Length, kind and flags stand in front.
+        let [a, b, c, d, low, high] = records.array::<6>(at.saturating_add(8), "public symbol")?;
+        Ok(Place { offset: u32::from_le_bytes([a, b, c, d]), section: u16::from_le_bytes([low, high]) })
+    }
+
+    /// The last public symbol at or below `place` in its section (of several at one place the first), and the offset
+    /// of the next one.
+    pub(crate) fn nearest(
+        &self,
+        records: &PdbStream,
+        place: Place,
+    ) -> Result<(Option<Nearest>, Option<u32>), SymbolError> {
+        let first_above = |place: Place| {
+            let (mut low, mut high) = (0, self.count);
+            while low < high {
+                let middle = low.midpoint(high);
+                if self.place(records, middle)? <= place { low = middle.saturating_add(1) } else { high = middle }
+            }
+            Ok::<u64, SymbolError>(low)
+        };
+        let above = first_above(place)?;
+        let mut next = None;
+        if above < self.count {
+            let its = self.place(records, above)?;
+            next = (its.section == place.section).then_some(its.offset);
+        }
+        let Some(mut index) = above.checked_sub(1) else { return Ok((None, next)) };
+        let its = self.place(records, index)?;
+        if its.section != place.section {
+            return Ok((None, next));
+        }
+        // Folded functions share a place: rarely more than a few, so they are walked.
+        for before in (0..index).rev().take(64) {
+            if self.place(records, before)? != its {
+                break;
+            }
+            index = before;
+        }
+        let at = self.offset(index)?;
+        let bytes = record(records, at)?;
+        let (kind, data) = records::split(&bytes);
+        match records::parse(kind, data, records.file_offset(at))? {
+            Some(Record::Public { name, .. }) => Ok((Some(Nearest { place: its, name: name.to_vec() }), next)),
+            _ => Err(SymbolError::invalid("kind of a public symbol", records.file_offset(at), kind.into())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_folds_four_bytes_at_a_time_and_forgets_case() {
+        // Worked out by hand: "abc" is 0x6261 and 0x63.
+        let folded: u32 = 0x6261 ^ 0x63 | 0x2020_2020;
+        let mixed = folded ^ (folded >> 11);
+        assert_eq!(hash(b"abc"), mixed ^ (mixed >> 16));
+        assert_eq!(hash(b"Main"), hash(b"main"));
+    }
+}
