@@ -177,3 +177,39 @@ fn no_real_dump_ends_in_anything_but_an_answer() {
         }
     }
 }
+
+#[test]
+fn symbol_folders_name_frames_lines_and_inlined_calls() {
+    let Some(data) = std::env::var_os("DUMPLENS_DATA") else {
+        println!("skipped: DUMPLENS_DATA not set");
+        return;
+    };
+    let data = Path::new(&data);
+    let path = |name: &str| data.join(name).to_str().unwrap().to_string();
+    let output =
+        dumplens(&["analyze", "--json", "--symbols", &path("user/symbols"), &path("user/windows_x86_crash.dmp")]);
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let frames = report["stack"]["frames"].as_array().unwrap();
+    assert_eq!(frames[2]["function"], "main");
+    assert_eq!((&frames[2]["line"], &frames[2]["trust"]), (&Value::from(35), &Value::from("context")));
+    assert_eq!((&frames[0]["inline"], &frames[0]["trust"]), (&Value::from(true), &Value::from("inline")));
+    assert_eq!(frames[0]["line"], 24);
+    let module = report["modules"].as_array().unwrap().iter().find(|module| module["name"] == "crash").unwrap();
+    assert_eq!(module["symbols"], "loaded");
+    // A store in the usual layout, and a table of the kernel's symbols.
+    let output = dumplens(&[
+        "analyze",
+        "--symbols",
+        &path("kernel/symbols"),
+        "--symbols",
+        &path("kernel/isf"),
+        &path("kernel/triage_x64_0x1000007e_19041.dmp"),
+    ]);
+    let text = stdout(&output);
+    for name in ["amdppm!WriteIoMemRawEx+0x70", "amdppm!InitAcpiCpc+0x317", "nt!ExpWorkerThread+0x105"] {
+        assert!(text.contains(name), "{name} is missing in\n{text}");
+    }
+    let output = dumplens(&["symbols", &path("kernel/triage_x64_0x1000007e_19041.dmp")]);
+    let first = stdout(&output).lines().nth(1).unwrap().to_string();
+    assert!(first.starts_with("amdppm") && first.contains("amdppm.sys/C9C030003b000/amdppm.sys"), "{first}");
+}
