@@ -38,6 +38,9 @@ pub(crate) enum Command {
         /// Folder with symbol files; may be given several times
         #[arg(long, value_name = "DIR")]
         symbols: Vec<PathBuf>,
+        /// Use a symbol file for a module although it does not match; may be given several times
+        #[arg(long, value_name = "MODULE=FILE")]
+        force: Vec<String>,
         /// Dump files
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,

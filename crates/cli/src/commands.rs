@@ -45,7 +45,9 @@ pub(crate) fn run(args: Args) -> io::Result<Outcome> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let unpacking = &args.unpacking;
     let outcome = match args.command {
-        Command::Analyze { json, symbols, files } => analyze(&mut out, json, &symbols, &files, unpacking)?,
+        Command::Analyze { json, symbols, force, files } => {
+            analyze(&mut out, json, &symbols, &force, &files, unpacking)?
+        }
         Command::Read { space, file, address, length } => {
             memory::read(&mut out, &space, &file, address, length, unpacking)?
         }
@@ -104,6 +106,7 @@ fn analyze(
     out: &mut impl Write,
     json: bool,
     folders: &[PathBuf],
+    forced: &[String],
     files: &[PathBuf],
     unpacking: &Unpacking,
 ) -> io::Result<Outcome> {
@@ -114,6 +117,7 @@ fn analyze(
             continue;
         };
         symbols::add(&mut session, folders);
+        symbols::force(&mut session, forced);
         let report = whole_report(&mut session);
         if json {
             writeln!(out, "{}", dumplens_report::to_json(&report).map_err(io::Error::other)?)?;

@@ -45,6 +45,35 @@ pub(crate) fn add(session: &mut Session, folders: &[PathBuf]) {
     }
 }
 
+/// Uses files for modules whatever their identity: `MODULE=FILE`.
+pub(crate) fn force(session: &mut Session, wanted: &[String]) {
+    for text in wanted {
+        let Some((module, path)) = text.split_once('=') else {
+            eprintln!("dumplens: --force {text}: this is not MODULE=FILE");
+            continue;
+        };
+        let path = Path::new(path);
+        add_file(session, path);
+        let base = match answer(session, Request::Modules) {
+            Ok(Reply::Modules(rows)) => {
+                rows.iter().find(|row| row.name.eq_ignore_ascii_case(module)).map(|row| row.base)
+            }
+            _ => None,
+        };
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let result = match base {
+            Some(module) => answer(session, Request::ForceSymbols { module, file: name }).map(|_| ()),
+            None => {
+                eprintln!("dumplens: --force {text}: there is no module {module}");
+                continue;
+            }
+        };
+        if let Err(failure) = result {
+            eprintln!("dumplens: --force {text}: {failure}");
+        }
+    }
+}
+
 fn add_file(session: &mut Session, path: &Path) {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let result = match FileSource::open(path) {

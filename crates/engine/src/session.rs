@@ -1,10 +1,10 @@
 use alloc::{boxed::Box, rc::Rc, string::String, vec::Vec};
 use core::fmt;
 
-use dumplens_base::Source;
+use dumplens_base::{Source, Va};
 use dumplens_dump::{Dump, OpenError, open};
 use dumplens_report::{
-    model,
+    Hex, model,
     protocol::{Failure, FailureKind, Reply, Request, Summary, ThreadStack},
     symbols::AddedSymbols,
 };
@@ -71,6 +71,28 @@ impl Session {
         symbols::rematch(&self.world.symbols, &mut self.world.modules, &self.world.landmarks);
         self.summary = None;
         Ok(symbols::added(&file, &self.world.modules))
+    }
+
+    /// Uses a symbol file for a module whatever its identity, or stops doing so.
+    fn force_symbols(&mut self, module: Hex, file: Option<&str>) -> Result<(), Failure> {
+        let not_found = |message: String| Failure { kind: FailureKind::NotFound, message };
+        let base = Va(module.0);
+        if self.world.modules.find(base).is_none_or(|named| named.module.base != base) {
+            return Err(not_found(alloc::format!("there is no module at {module}")));
+        }
+        match file {
+            None => drop(self.world.symbols.forced.remove(&base)),
+            Some(name) => {
+                // The newest of several files of one name is meant.
+                let file = self.world.symbols.files.iter().rev().find(|file| file.name == name);
+                let file = file.ok_or_else(|| not_found(alloc::format!("no symbol file {name} was added")))?;
+                let file = Rc::clone(file);
+                self.world.symbols.forced.insert(base, file);
+            }
+        }
+        symbols::rematch(&self.world.symbols, &mut self.world.modules, &self.world.landmarks);
+        self.summary = None;
+        Ok(())
     }
 
     pub(crate) const fn world(&self) -> &World {
@@ -162,6 +184,10 @@ impl Session {
             Request::Regions { space, from, count } => Reply::Regions(self.regions(*space, *from, *count)?),
             Request::Translate { space, address } => Reply::Translation(self.translate(*space, *address)?),
             Request::Symbols => Reply::Symbols(symbols::needs::needs(self)),
+            Request::ForceSymbols { module, file } => {
+                self.force_symbols(*module, file.as_deref())?;
+                Reply::Symbols(symbols::needs::needs(self))
+            }
             Request::SymbolScript { kind } => {
                 Reply::Export(dumplens_report::symbols::script(&symbols::needs::needs(self), *kind))
             }

@@ -114,3 +114,22 @@ fn a_symbol_table_is_proved_by_the_headers_addresses_and_names_the_kernels_frame
     let nt = needs.iter().find(|need| need.module == "nt").unwrap();
     assert_eq!(nt.symbols, SymbolStatus::Mismatched, "{:?}", nt.reason);
 }
+
+#[test]
+fn a_file_that_does_not_match_is_used_when_the_user_insists_and_is_marked_so() {
+    let Some(dump) = real("user/windows_x86_crash.dmp") else { return };
+    let pdb = real("kernel/symbols/amdppm.pdb/1C19FDDB27BB3399D9B45973EFEAFCF31/amdppm.pdb").unwrap();
+    let mut session = open(dump).unwrap();
+    assert!(session.add_symbols(Rc::new(pdb), "amdppm.pdb").unwrap().modules.is_empty());
+    let Ok(Reply::Modules(modules)) = ask(&mut session, Request::Modules) else { panic!() };
+    let module = modules.iter().find(|module| module.name == "crash").unwrap().base;
+    let force = |file: Option<&str>| Request::ForceSymbols { module, file: file.map(String::from) };
+    let Ok(Reply::Symbols(needs)) = ask(&mut session, force(Some("amdppm.pdb"))) else { panic!() };
+    assert_eq!(needs[0].symbols, SymbolStatus::Forced);
+    assert!(needs[0].reason.as_deref().unwrap().contains("insisted"));
+    let forced = report(&mut session);
+    assert_eq!(forced.modules.iter().find(|module| module.name == "crash").unwrap().symbols, SymbolStatus::Forced);
+    let Ok(Reply::Symbols(needs)) = ask(&mut session, force(None)) else { panic!() };
+    assert_eq!(needs[0].symbols, SymbolStatus::Missing);
+    assert!(ask(&mut session, force(Some("other.pdb"))).is_err());
+}

@@ -73,6 +73,13 @@ pub enum Request {
     },
     /// Which symbol files would help, the most important first.
     Symbols,
+    /// Use a symbol file for a module although it does not match, or stop doing so. It is marked as forced everywhere.
+    ForceSymbols {
+        /// Base address of the module.
+        module: Hex,
+        /// Name of the file, as it was added; `None` undoes.
+        file: Option<String>,
+    },
     /// The list of wanted symbol files in a form to carry to a connected machine.
     SymbolScript {
         /// Which form.
@@ -143,7 +150,7 @@ pub enum Reply {
     Translation(Translation),
     /// To [`ToWorker::Open`], when the file is an archive with several members or one that must be unpacked first.
     Archive(ArchiveListing),
-    /// To [`Request::Symbols`].
+    /// To [`Request::Symbols`] and [`Request::ForceSymbols`].
     Symbols(Vec<SymbolNeed>),
     /// To [`ToWorker::AddSymbols`].
     SymbolsAdded(AddedSymbols),

@@ -57,6 +57,11 @@ fn learn(module: &mut Module, record: &CodeView) {
 }
 
 fn find(symbols: &Symbols, module: &Module, landmarks: &[(&str, u64)]) -> Match {
+    if let Some(file) = symbols.forced.get(&module.base) {
+        let reason = format!("{} ({}) is used because you insisted; names may be wrong", file.name, file.identity());
+        let names = Some(Rc::clone(file) as Rc<dyn Names>);
+        return Match { status: SymbolStatus::Forced, reason: Some(reason), names };
+    }
     let mut best = Match { status: SymbolStatus::Missing, reason: None, names: None };
     for file in &symbols.files {
         let found = match &file.content {

@@ -8,7 +8,9 @@ mod files;
 mod matching;
 pub(crate) mod needs;
 
-use alloc::{rc::Rc, string::String, vec::Vec};
+use alloc::{collections::BTreeMap, rc::Rc, string::String, vec::Vec};
+
+use dumplens_base::Va;
 
 use dumplens_report::symbols::AddedSymbols;
 
@@ -52,6 +54,8 @@ pub(crate) trait Names {
 #[derive(Default)]
 pub(crate) struct Symbols {
     pub(crate) files: Vec<Rc<SymbolFile>>,
+    /// Modules for which the user insists on a file, by base address.
+    pub(crate) forced: BTreeMap<Va, Rc<SymbolFile>>,
 }
 
 /// What a file that was just added has changed.
