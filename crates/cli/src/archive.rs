@@ -186,13 +186,13 @@ fn unpack(mut unpacker: Unpacker, name: &str, size: Option<u64>, level: usize) -
     finish(file).map_err(|error| disk(&error, unpacker.written()))
 }
 
-fn finish(mut file: File) -> io::Result<FileSource> {
+pub(crate) fn finish(mut file: File) -> io::Result<FileSource> {
     file.flush()?;
     FileSource::new(file)
 }
 
 /// An error of the archive, with the option that helps.
-fn explain(error: &ArchiveError) -> String {
+pub(crate) fn explain(error: &ArchiveError) -> String {
     match error.kind {
         ArchiveErrorKind::Limit { limit } => format!(
             "unpacking stopped: the content passes {}, the most that is unpacked; raise it with --max-unpacked if the \
@@ -204,7 +204,7 @@ fn explain(error: &ArchiveError) -> String {
 }
 
 /// An error of the temporary file.
-fn disk(error: &io::Error, written: u64) -> String {
+pub(crate) fn disk(error: &io::Error, written: u64) -> String {
     let folder = std::env::temp_dir();
     let folder = folder.display();
     match error.kind() {

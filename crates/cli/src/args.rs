@@ -35,7 +35,7 @@ pub(crate) enum Command {
         /// Print one JSON document per line instead of text (see docs/report.md)
         #[arg(long)]
         json: bool,
-        /// Folder with symbol files; may be given several times
+        /// Folder, symbol store, archive or file with symbols; may be given several times
         #[arg(long, value_name = "DIR")]
         symbols: Vec<PathBuf>,
         /// Use a symbol file for a module although it does not match; may be given several times

@@ -3,18 +3,20 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     rc::Rc,
 };
 
-use dumplens_base::BlockCache;
+use dumplens_archive::{Archive, SubSource, sniff};
+use dumplens_base::{BlockCache, Source};
 use dumplens_engine::{AddError, Session};
 use dumplens_report::{
     protocol::{Reply, Request},
     symbols::SymbolNeed,
 };
 
-use crate::{commands::answer, source::FileSource};
+use crate::{archive, commands::answer, source::FileSource};
 
 /// Files that one folder may hold before the rest is left alone.
 const MOST_FILES: usize = 50_000;
@@ -28,6 +30,11 @@ pub(crate) fn add(session: &mut Session, folders: &[PathBuf]) {
     let folders: Vec<PathBuf> = folders.iter().cloned().chain(search_path()).collect();
     if folders.is_empty() {
         return;
+    }
+    // A file named instead of a folder is meant as it is.
+    let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) = folders.into_iter().partition(|path| !path.is_file());
+    for file in &files {
+        add_file(session, file);
     }
     let index = Index::new(&folders);
     let mut taken = BTreeSet::new();
@@ -76,12 +83,59 @@ pub(crate) fn force(session: &mut Session, wanted: &[String]) {
 
 fn add_file(session: &mut Session, path: &Path) {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let result = match FileSource::open(path) {
-        Ok(file) => session.add_symbols(Rc::new(BlockCache::for_files(file)), &name).map(|_| ()),
-        Err(error) => Err(AddError::Damaged(error.to_string())),
+    let explain = |reason: &dyn std::fmt::Display| eprintln!("dumplens: {}: {reason}", path.display());
+    let source: Source = match FileSource::open(path) {
+        Ok(file) => Rc::new(BlockCache::for_files(file)),
+        Err(error) => return explain(&error),
     };
-    if let Err(error) = result {
-        eprintln!("dumplens: {}: {error}", path.display());
+    match session.add_symbols(Rc::clone(&source), &name) {
+        Ok(_) => {}
+        // Stores keep files in cabinets (`name.pd_`), colleagues send them in zips.
+        Err(AddError::NotSymbols(_)) if sniff(&*source).is_some() => match members(&source) {
+            Ok(files) => {
+                for (name, file) in files {
+                    if let Err(error) = session.add_symbols(file, &name) {
+                        explain(&format_args!("{name}: {error}"));
+                    }
+                }
+            }
+            Err(reason) => explain(&reason),
+        },
+        Err(error) => explain(&error),
+    }
+}
+
+/// Members of an archive of symbols that are unpacked.
+const MOST_MEMBERS: usize = 256;
+/// Bytes of one of them.
+const MOST_MEMBER: u64 = 8 << 30;
+
+/// The files in an archive, where they are or in temporary files that vanish with the last use.
+fn members(source: &Source) -> Result<Vec<(String, Source)>, String> {
+    let archive = Archive::open(Rc::clone(source)).map_err(|error| error.to_string())?;
+    let mut files = Vec::new();
+    for index in archive.files().take(MOST_MEMBERS) {
+        let Some(member) = archive.members().get(index) else { continue };
+        let name = member.name.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
+        let stored = archive.stored_range(index).and_then(|range| SubSource::new(Rc::clone(source), range));
+        let file: Source = match stored {
+            Some(part) => Rc::new(part),
+            None => Rc::new(unpack(&archive, index)?),
+        };
+        files.push((name, file));
+    }
+    Ok(files)
+}
+
+fn unpack(archive: &Archive, index: usize) -> Result<FileSource, String> {
+    let mut unpacker = archive.unpack(index, MOST_MEMBER).map_err(|error| archive::explain(&error))?;
+    let mut file = tempfile::tempfile().map_err(|error| archive::disk(&error, 0))?;
+    loop {
+        match unpacker.next_chunk() {
+            Ok(Some(bytes)) => file.write_all(bytes).map_err(|error| archive::disk(&error, 0))?,
+            Ok(None) => return archive::finish(file).map_err(|error| archive::disk(&error, 0)),
+            Err(error) => return Err(archive::explain(&error)),
+        }
     }
 }
 
@@ -118,7 +172,13 @@ impl Index {
     /// Files that may be what a module wants: under its key in a store first, then under its name anywhere.
     fn candidates(&self, need: &SymbolNeed) -> Vec<PathBuf> {
         let names = need.files.iter().map(|file| file.name.as_str()).chain([need.image.as_str()]);
-        let names: BTreeSet<String> = names.map(str::to_lowercase).collect();
+        // Compressed files in a store end in an underscore: `amdppm.pd_`.
+        let both = names.map(str::to_lowercase).flat_map(|name| {
+            let packed =
+                name.char_indices().next_back().map(|(last, _)| format!("{}_", name.get(..last).unwrap_or_default()));
+            [Some(name), packed]
+        });
+        let names: BTreeSet<String> = both.flatten().collect();
         let keys: BTreeSet<String> = need.files.iter().map(|file| file.key.to_lowercase()).collect();
         let mut found: Vec<PathBuf> =
             names.iter().filter_map(|name| self.by_name.get(name)).flatten().cloned().collect();

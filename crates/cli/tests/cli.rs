@@ -213,3 +213,32 @@ fn symbol_folders_name_frames_lines_and_inlined_calls() {
     let first = stdout(&output).lines().nth(1).unwrap().to_string();
     assert!(first.starts_with("amdppm") && first.contains("amdppm.sys/C9C030003b000/amdppm.sys"), "{first}");
 }
+
+#[test]
+fn symbols_in_cabinets_and_zips_are_unpacked() {
+    let Some(data) = std::env::var_os("DUMPLENS_DATA") else {
+        println!("skipped: DUMPLENS_DATA not set");
+        return;
+    };
+    let pdb = fs::read(Path::new(&data).join("user/symbols/crash.pdb/3249D99D0C4049318610F4E4FB0B69361/crash.pdb")).unwrap();
+    let dump = Path::new(&data).join("user/windows_x86_crash.dmp").to_str().unwrap().to_string();
+    // A store as SymStore makes it with compression: the last letter of the name is an underscore.
+    let store = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("store/crash.pdb/3249D99D0C4049318610F4E4FB0B69361");
+    fs::create_dir_all(&store).unwrap();
+    let mut cabinet = cab::CabinetBuilder::new();
+    cabinet.add_folder(cab::CompressionType::MsZip).add_file("crash.pdb");
+    let mut writer = cabinet.build(std::io::Cursor::new(Vec::new())).unwrap();
+    while let Some(mut file) = writer.next_file().unwrap() {
+        std::io::Write::write_all(&mut file, &pdb).unwrap();
+    }
+    fs::write(store.join("crash.pd_"), writer.finish().unwrap().into_inner()).unwrap();
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file("from/a/colleague/crash.pdb", zip::write::SimpleFileOptions::default()).unwrap();
+    std::io::Write::write_all(&mut zip, &pdb).unwrap();
+    let zip = scratch("symbols.zip", &zip.finish().unwrap().into_inner());
+    let root = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("store");
+    for place in [&root, &zip] {
+        let output = dumplens(&["analyze", "--symbols", place.to_str().unwrap(), &dump]);
+        assert!(stdout(&output).contains("crash!main+"), "{}: {}", place.display(), stderr(&output));
+    }
+}
