@@ -45,6 +45,8 @@ pub(crate) fn main() {
         ["kdmp-random", file, gib] => kdmp_random(file, gib.parse().expect("a number")),
         ["sequential", file, gib] => sequential(file, gib.parse().expect("a number")),
         ["file", file, gib] => whole_file(file, gib.parse().expect("a number")),
+        ["names", file, end] => measured(|| crate::names::ours(file, end.parse().expect("a number"))),
+        ["peer-names", file, end] => measured(|| crate::names::peer(file, end.parse().expect("a number"))),
         ["workload", name, file] => {
             let dump = Rc::new(fs::read(file).expect("the dump is there"));
             println!("ms={}", best(|| run(name, &dump)));
@@ -102,7 +104,7 @@ impl ByteSource for Counted {
 }
 
 /// The file as the command line reads it.
-fn source(path: &str) -> (Rc<dyn ByteSource>, Counters) {
+pub(crate) fn source(path: &str) -> (Rc<dyn ByteSource>, Counters) {
     let file = File::open(path).expect("the dump is there");
     let counters = Counters::default();
     let len = file.metadata().expect("it has a length").len();

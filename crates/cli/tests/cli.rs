@@ -220,7 +220,8 @@ fn symbols_in_cabinets_and_zips_are_unpacked() {
         println!("skipped: DUMPLENS_DATA not set");
         return;
     };
-    let pdb = fs::read(Path::new(&data).join("user/symbols/crash.pdb/3249D99D0C4049318610F4E4FB0B69361/crash.pdb")).unwrap();
+    let pdb =
+        fs::read(Path::new(&data).join("user/symbols/crash.pdb/3249D99D0C4049318610F4E4FB0B69361/crash.pdb")).unwrap();
     let dump = Path::new(&data).join("user/windows_x86_crash.dmp").to_str().unwrap().to_string();
     // A store as SymStore makes it with compression: the last letter of the name is an underscore.
     let store = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("store/crash.pdb/3249D99D0C4049318610F4E4FB0B69361");

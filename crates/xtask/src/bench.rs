@@ -62,6 +62,7 @@ pub(crate) fn bench(with_browser: bool) -> Result {
     let mut page = String::from(INTRODUCTION);
     opening(&bench, &mut page)?;
     reading(&bench, &mut page)?;
+    names(&bench, &mut page)?;
     webassembly(&bench, &target, &mut page)?;
     if with_browser {
         in_the_browser(&bench, &mut page)?;
@@ -140,6 +141,42 @@ fn reading(bench: &Bench, page: &mut String) -> Result {
         "| sequential read of 512 MiB | {sequential:.0} MiB/s | the file itself {whole:.0} MiB/s | {:.0} % |\n",
         sequential / whole * 100.0
     );
+    Ok(())
+}
+
+/// PDBs of the data set, and about where their images' code ends.
+const PDBS: [(&str, u32); 4] = [
+    ("pe-pdb/ntdll/ntdll_x64.pdb", 0x11_0000),
+    ("pe-pdb/driver_x64/systeminformer.pdb", 0x4_0000),
+    ("pe-pdb/win64-ci/softokn3.pdb", 0x3_0000),
+    ("kernel/symbols/amdppm.pdb/1C19FDDB27BB3399D9B45973EFEAFCF31/amdppm.pdb", 0x2_8000),
+];
+
+fn names(bench: &Bench, page: &mut String) -> Result {
+    let Some(data) = std::env::var_os("DUMPLENS_DATA") else {
+        println!("DUMPLENS_DATA is not set: names are not measured");
+        return Ok(());
+    };
+    println!("looking names up…");
+    page.push_str(
+        "## Names from PDBs\n\n100 000 random addresses; the peer is the crate pdb-addr2line 0.12.1. First name: from the file's name to \
+         the first answer.\n\n| PDB | first name | peer | names per second | peer | peak memory | peer |\n|---|---|---|---|---|---|---|\n",
+    );
+    for (name, end) in PDBS {
+        let file = PathBuf::from(&data).join(name).to_string_lossy().into_owned();
+        let end = end.to_string();
+        let (ours, peer) = (["names", file.as_str(), end.as_str()], ["peer-names", file.as_str(), end.as_str()]);
+        let mut cells = Vec::new();
+        for (field, digits, unit) in [("first_ms", 2, " ms"), ("per_second", 0, ""), ("peak_kib", 0, " KiB")] {
+            for args in [&ours, &peer] {
+                let value = bench.median(args, field, 3)?;
+                cells.push(format!("{value:.digits$}{unit}"));
+            }
+        }
+        let short = name.rsplit('/').next().unwrap_or(name);
+        let _ = writeln!(page, "| {short} | {} |", cells.join(" | "));
+    }
+    page.push('\n');
     Ok(())
 }
 

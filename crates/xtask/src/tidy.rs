@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cli", &["base", "archive", "image", "symbols", "engine", "report"]),
     ("worker", &["base", "archive", "engine", "report"]),
     ("ui", &["report"]),
-    ("bench", &["base", "dump", "windows", "engine", "report", "testkit"]),
+    ("bench", &["base", "dump", "windows", "symbols", "engine", "report", "testkit"]),
     ("testkit", &[]),
     // Holds tests only: it builds on the writers and on what reads their files.
     ("peers", &["base", "dump", "paging", "testkit"]),
