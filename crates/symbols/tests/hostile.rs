@@ -111,7 +111,7 @@ fn apply(file: &mut Vec<u8>, damage: &Damage) {
             file[at] ^= byte;
         }
         Damage::Number(at, number) => {
-            let at = at % (file.len() - 4) & !3;
+            let at = (at % (file.len() - 4)) & !3;
             file[at..at + 4].copy_from_slice(&number.to_le_bytes());
         }
         Damage::Cut(len) => file.truncate(1 + len % file.len()),

@@ -35,7 +35,10 @@ const FOLDED: [(&str, u32); 4] = [
 fn all_addresses_of_all_procedures_have_the_frames_of_pdb_addr2line() {
     let Some(folder) = data() else { return };
     let mut wrong = Vec::new();
-    println!("{:60} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}", "PDB", "addresses", "inlined", "names", "frames", "no line", "other");
+    println!(
+        "{:60} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
+        "PDB", "addresses", "inlined", "names", "frames", "no line", "other"
+    );
     for name in PDBS.into_iter().filter(|name| *name != REARRANGED) {
         let path = folder.join(name);
         let pdb = open(&path);

@@ -50,9 +50,10 @@ fn compare(name: &str, wrong: &mut Vec<String>) -> Option<Figures> {
             ["FUNC", address, size, _, ref function @ ..] => {
                 let (rva, size, function) = (hex(address), hex(size), function.join(" "));
                 let found = pdb.lookup(rva).unwrap();
-                let cut = found.as_ref().and_then(|found| found.function.strip_prefix('_')).is_some_and(|cut| {
-                    name.ends_with("64") && function == cut
-                });
+                let cut = found
+                    .as_ref()
+                    .and_then(|found| found.function.strip_prefix('_'))
+                    .is_some_and(|cut| name.ends_with("64") && function == cut);
                 figures.underscores += u32::from(cut);
                 let agrees = found.as_ref().is_some_and(|found| {
                     // Pieces of a rearranged function have a record each.
@@ -65,7 +66,10 @@ fn compare(name: &str, wrong: &mut Vec<String>) -> Option<Figures> {
                 });
                 count(&mut figures.functions, agrees);
                 if !agrees {
-                    wrong.push(format!("{name}: {record}: {:?}", found.map(|found| (found.function, found.function_rva, found.length))));
+                    wrong.push(format!(
+                        "{name}: {record}: {:?}",
+                        found.map(|found| (found.function, found.function_rva, found.length))
+                    ));
                 }
             }
             ["PUBLIC", address, _, ref function @ ..] => {
@@ -77,7 +81,10 @@ fn compare(name: &str, wrong: &mut Vec<String>) -> Option<Figures> {
                 });
                 count(&mut figures.publics, agrees);
                 if !agrees {
-                    wrong.push(format!("{name}: {record}: {:?}", found.map(|found| (found.function, found.function_offset))));
+                    wrong.push(format!(
+                        "{name}: {record}: {:?}",
+                        found.map(|found| (found.function, found.function_offset))
+                    ));
                 }
             }
             [address, size, line, file] if u32::from_str_radix(address, 16).is_ok() && words.len() == 4 => {
@@ -94,7 +101,10 @@ fn compare(name: &str, wrong: &mut Vec<String>) -> Option<Figures> {
                     });
                     count(&mut figures.lines, same);
                     if !same {
-                        wrong.push(format!("{name}: {record} at {rva:x}: {:?}", found.map(|found| (found.function, found.line, found.file))));
+                        wrong.push(format!(
+                            "{name}: {record} at {rva:x}: {:?}",
+                            found.map(|found| (found.function, found.line, found.file))
+                        ));
                     }
                 }
             }

@@ -169,7 +169,12 @@ impl Feed {
         let len = total(&slices);
         // No page serves twice: what is larger than the file, or lies behind its end, is not there.
         if len > source.len() || len > DIRECTORY_LIMIT {
-            return Err(SymbolError::too_many("size of the stream directory", 0, len, source.len().min(DIRECTORY_LIMIT)));
+            return Err(SymbolError::too_many(
+                "size of the stream directory",
+                0,
+                len,
+                source.len().min(DIRECTORY_LIMIT),
+            ));
         }
         let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
         let mut rest = bytes.as_mut_slice();

@@ -236,7 +236,8 @@ impl PdbFile {
             Form::Global | Form::Local => (name_of(module, procedure.record)?, SymbolKind::Procedure, len),
             Form::Thunk => (name_of(module, procedure.record)?, SymbolKind::Thunk, len),
             Form::Separated(parent) => {
-                let parent = module.procedure(parent).filter(|parent| matches!(parent.form, Form::Global | Form::Local));
+                let parent =
+                    module.procedure(parent).filter(|parent| matches!(parent.form, Form::Global | Form::Local));
                 let name = parent.map(|parent| name_of(module, parent.record)).transpose()?;
                 (name.unwrap_or_default(), SymbolKind::Separated, len)
             }

@@ -214,7 +214,11 @@ impl Publics {
             let offset = u32::from_le_bytes(*offset);
             let found = places.binary_search_by_key(&offset, |(at, _)| *at).ok().and_then(|index| places.get(index));
             let Some((_, place)) = found else {
-                return Err(SymbolError::invalid("address map of the publics", self.stream.file_offset(self.map), offset.into()));
+                return Err(SymbolError::invalid(
+                    "address map of the publics",
+                    self.stream.file_offset(self.map),
+                    offset.into(),
+                ));
             };
             table.push((*place, offset));
         }

@@ -333,7 +333,9 @@ impl PdbFile {
         let Some(records) = self.symbol_records()? else { return Ok(None) };
         let places = self.places()?;
         let mut found = |record: Record<'_>| match record {
-            Record::Public { place, .. } | Record::Data { place, .. } | Record::Procedure { place, .. } => places.rva(place),
+            Record::Public { place, .. } | Record::Data { place, .. } | Record::Procedure { place, .. } => {
+                places.rva(place)
+            }
             Record::Reference { module, offset, .. } => self.referred(module, offset),
             Record::Thunk { .. } | Record::Separated { .. } => Ok(None),
         };

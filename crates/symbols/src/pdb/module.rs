@@ -121,7 +121,6 @@ impl Module {
         Ok(())
     }
 
-
     /// The procedure that `place` is in; of several that begin at one place, the first.
     pub(crate) fn procedure(&self, place: Place) -> Option<&Procedure> {
         let found = self.before(place)?;

@@ -12,15 +12,42 @@ pub(crate) const S_INLINESITE2: u16 = 0x115d;
 /// A symbol that has an address, or refers to one that has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Record<'a> {
-    Public { place: Place, flags: u32, name: &'a [u8] },
-    Procedure { place: Place, len: u32, end: u32, global: bool, name: &'a [u8] },
+    Public {
+        place: Place,
+        flags: u32,
+        name: &'a [u8],
+    },
+    Procedure {
+        place: Place,
+        len: u32,
+        end: u32,
+        global: bool,
+        name: &'a [u8],
+    },
     /// A small piece of code that leads elsewhere.
-    Thunk { place: Place, len: u32, end: u32, name: &'a [u8] },
+    Thunk {
+        place: Place,
+        len: u32,
+        end: u32,
+        name: &'a [u8],
+    },
     /// A part of a procedure that stands elsewhere.
-    Separated { place: Place, len: u32, end: u32, parent: Place },
-    Data { place: Place, name: &'a [u8] },
+    Separated {
+        place: Place,
+        len: u32,
+        end: u32,
+        parent: Place,
+    },
+    Data {
+        place: Place,
+        name: &'a [u8],
+    },
     /// A procedure or data of a module (counted from 1), whose record stands at `offset` of its stream.
-    Reference { module: u16, offset: u32, name: &'a [u8] },
+    Reference {
+        module: u16,
+        offset: u32,
+        name: &'a [u8],
+    },
 }
 
 /// The kind of a record and its bytes behind it.
@@ -95,7 +122,7 @@ pub(crate) fn parse(kind: u16, data: &[u8], origin: u64) -> Result<Option<Record
             Record::Data { place: place(b)?, name: name(b, old)? }
         }
         // References to procedures and data; old ones have the name behind the record, where it is not read.
-        0x1125 | 0x1126 | 0x1127 => {
+        0x1125..=0x1127 => {
             b.skip(4, "hash of a name")?;
             let offset = b.u32("offset of a symbol")?;
             Record::Reference { module: b.u16("module of a symbol")?, offset, name: name(b, false)? }

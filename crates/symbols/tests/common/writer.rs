@@ -166,7 +166,8 @@ pub fn sample() -> Vec<u8> {
     let lines = Out::default().u32(0).u16(1).u16(0).u32(0x40).u32(0).u32(2).u32(12 + 16);
     let lines = lines.u32(0).u32(0x8000_000a).u32(0x10).u32(0x8000_000c);
     let inlinees = Out::default().u32(0).u32(0x1001).u32(0).u32(30);
-    let part = |kind: u32, body: Out| Out::default().u32(kind).u32(u32::try_from(body.0.len()).unwrap()).bytes(&body.0).0;
+    let part =
+        |kind: u32, body: Out| Out::default().u32(kind).u32(u32::try_from(body.0.len()).unwrap()).bytes(&body.0).0;
     let c13 = [files.0, part(0xf2, lines), part(0xf6, inlinees)].concat();
     let module = [symbols.clone(), c13.clone(), vec![0; 4]].concat();
 
