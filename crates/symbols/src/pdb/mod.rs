@@ -130,7 +130,7 @@ impl PdbFile {
         let budget = budget.max(1 << 20);
         let container = Container::open(&source)?;
         // Small files are read again as quickly as they are kept.
-        let cached = usize::try_from(source.len() / 8).unwrap_or(usize::MAX).clamp(LEAST_CACHE, budget / 4);
+        let cached = usize::try_from(source.len() / 6).unwrap_or(usize::MAX).clamp(LEAST_CACHE, budget / 4);
         let mut pdb = Self {
             file: source.len(),
             pages: Rc::new(Pages::new(source, cached)),
