@@ -1,6 +1,6 @@
 //! The debug information stream: which modules there are, and which of them an address belongs to.
 
-use std::cell::RefCell;
+use std::cell::{Cell, OnceCell, RefCell};
 
 use dumplens_base::{ByteSource as _, Bytes, Machine};
 
@@ -13,6 +13,10 @@ const HEADER: u64 = 64;
 const MODULE: u64 = 64;
 /// Most modules: their numbers have 16 bits.
 const MODULES: u64 = 1 << 16;
+/// Most contributions that are kept: 1 MiB of them.
+const TABLE: u64 = 1 << 16;
+/// Look-ups after which all are read, if they are few; more for each 256 of them.
+const PATIENCE: u64 = 32;
 /// Longest path of a module's object file.
 const PATH: u64 = 8 << 10;
 
@@ -78,6 +82,10 @@ pub(crate) struct Dbi {
     /// Size of a contribution's record.
     step: u64,
     found: RefCell<Found>,
+    /// Contributions that were read one by one.
+    asked: Cell<u64>,
+    /// All contributions, once enough were asked for to pay for it.
+    table: OnceCell<Vec<(u16, Contribution)>>,
 }
 
 /// The modules met so far: the records have no index, so each is read once, up to the one that is asked for.
@@ -128,7 +136,21 @@ impl Dbi {
         let extra = extra(&stream, optional)?;
         let (contributions, step) = contributions_of(&stream, contributions)?;
         let found = RefCell::new(Found { entries: Vec::new(), next: modules.start });
-        Ok(Self { stream, age, machine, globals, publics, records, extra, modules, contributions, step, found })
+        Ok(Self {
+            stream,
+            age,
+            machine,
+            globals,
+            publics,
+            records,
+            extra,
+            modules,
+            contributions,
+            step,
+            found,
+            asked: Cell::new(0),
+            table: OnceCell::new(),
+        })
     }
 
     /// Module `index`; `None` if there are fewer.
@@ -170,21 +192,40 @@ impl Dbi {
     }
 
     fn contribution(&self, index: u64) -> Result<(u16, Contribution), SymbolError> {
+        if let Some(table) = self.table.get() {
+            let found = usize::try_from(index).ok().and_then(|index| table.get(index));
+            return found.copied().ok_or(SymbolError::missing("section contribution"));
+        }
         let at = self.contributions.start.saturating_add(index.saturating_mul(self.step));
         let record = self.stream.array::<18>(at, "section contribution")?;
-        let mut record = Bytes::new(&record, self.stream.file_offset(at));
-        let section = record.u16("section")?;
-        record.skip(2, "padding")?;
-        let offset = record.u32("offset")?;
-        let size = record.u32("size")?;
-        record.skip(4, "characteristics")?;
-        Ok((section, Contribution { offset, size, module: record.u16("module")? }))
+        contribution(&record).ok_or(SymbolError::missing("section contribution"))
+    }
+
+    /// Counts a look-up, and reads all contributions when that has become cheaper than to go on.
+    fn count_up(&self, count: u64) {
+        let asked = self.asked.get().saturating_add(1);
+        self.asked.set(asked);
+        if count > TABLE || asked != PATIENCE.saturating_add(count >> 8) {
+            return;
+        }
+        let mut window = Window::new(&self.stream, self.stream.len());
+        let mut table = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
+        for index in 0..count {
+            let at = self.contributions.start.saturating_add(index.saturating_mul(self.step));
+            // What is damaged is found again where it is asked for.
+            let Some(contribution) = window.get(at, 18, "section contribution").ok().and_then(contribution) else {
+                return;
+            };
+            table.push(contribution);
+        }
+        self.table.get_or_init(|| table);
     }
 
     /// What contributes to `offset` of `section` (counted from 1). Contributions are sorted by section and offset.
     pub(crate) fn place(&self, section: u16, offset: u32) -> Result<Placed, SymbolError> {
         let (mut low, mut high) = (0, self.contributions.len.checked_div(self.step).unwrap_or(0));
         let count = high;
+        self.count_up(count);
         while low < high {
             let middle = low.midpoint(high);
             let (its, contribution) = self.contribution(middle)?;
@@ -202,6 +243,16 @@ impl Dbi {
         }
         Ok(placed)
     }
+}
+
+/// The section and the contribution in a record.
+fn contribution(record: &[u8]) -> Option<(u16, Contribution)> {
+    let mut record = Bytes::new(record, 0);
+    let section = record.u16("section").ok()?;
+    record.skip(2, "padding").ok()?;
+    let (offset, size) = (record.u32("offset").ok()?, record.u32("size").ok()?);
+    record.skip(4, "characteristics").ok()?;
+    Some((section, Contribution { offset, size, module: record.u16("module").ok()? }))
 }
 
 /// The text at `at`, up to its NUL.

@@ -1,11 +1,13 @@
 //! The two tables over the symbol records: publics by address, publics and globals by name.
 
+use std::cell::{Cell, OnceCell};
+
 use dumplens_base::{ByteSource as _, Bytes};
 
 use super::{
     places::Place,
     records::{self, Record},
-    stream::PdbStream,
+    stream::{PdbStream, Window},
 };
 use crate::SymbolError;
 
@@ -19,6 +21,8 @@ const BUCKETS: u32 = 0x1000;
 const MANY_BUCKETS: u32 = 0x3_ffff;
 /// Most records that are followed in one bucket.
 const BUCKET_LIMIT: u64 = 1 << 16;
+/// Look-ups after which the whole table of publics is read, if its records are few; more for each 64 KiB of them.
+const PATIENCE: u64 = 32;
 /// Longest symbol record.
 const RECORD: u64 = 1 << 16;
 
@@ -152,6 +156,11 @@ pub(crate) struct Publics {
     /// Where the map of addresses stands.
     map: u64,
     count: u64,
+    /// Look-ups that went to the file.
+    asked: Cell<u64>,
+    /// Places and records in order of address, once enough were asked for to pay for it. At most `budget` bytes.
+    table: OnceCell<Vec<(Place, u32)>>,
+    budget: usize,
 }
 
 /// A public symbol at or below an address.
@@ -162,7 +171,7 @@ pub(crate) struct Nearest {
 }
 
 impl Publics {
-    pub(crate) fn open(stream: PdbStream, minimal: bool) -> Result<Self, SymbolError> {
+    pub(crate) fn open(stream: PdbStream, minimal: bool, budget: usize) -> Result<Self, SymbolError> {
         let hashes = u64::from(stream.u32(0, "publics header")?);
         let size = u64::from(stream.u32(4, "publics header")?);
         let map = PUBLICS_HEADER.saturating_add(hashes);
@@ -171,15 +180,63 @@ impl Publics {
             return Err(SymbolError::truncated("address map of the publics", stream.file_offset(0), needed, available));
         }
         let names = Names::open(stream.clone(), PUBLICS_HEADER, minimal)?;
-        Ok(Self { stream, names, map, count: size / 4 })
+        Ok(Self { stream, names, map, count: size / 4, asked: Cell::new(0), table: OnceCell::new(), budget })
+    }
+
+    /// Counts a look-up, and reads the whole table when that has become cheaper than to go on.
+    fn count_up(&self, records: &PdbStream) {
+        let asked = self.asked.get().saturating_add(1);
+        self.asked.set(asked);
+        let fits = (self.count as usize).saturating_mul(2 * size_of::<(Place, u32)>()) <= self.budget;
+        if fits && asked == PATIENCE.saturating_add(records.len() >> 16) {
+            // What is damaged is found again where it is asked for.
+            if let Ok(table) = self.read_table(records) {
+                self.table.get_or_init(|| table);
+            }
+        }
+    }
+
+    /// Places come from one pass over the records, the order from the map of addresses.
+    fn read_table(&self, records: &PdbStream) -> Result<Vec<(Place, u32)>, SymbolError> {
+        let mut places = Vec::new();
+        let mut window = Window::new(records, records.len());
+        let mut at = 0;
+        while at < window.end() && (places.len() as u64) < self.count {
+            let (kind, data, next) = records::at(&mut window, at)?;
+            if let Some(Record::Public { place, .. }) = records::parse(kind, data, 0)? {
+                places.push((u32::try_from(at).unwrap_or(u32::MAX), place));
+            }
+            at = next;
+        }
+        let map = self.stream.vec(self.map, self.count.saturating_mul(4), u32::MAX.into(), "address map")?;
+        let mut table = Vec::with_capacity(map.len() / 4);
+        for offset in map.as_chunks::<4>().0 {
+            let offset = u32::from_le_bytes(*offset);
+            let found = places.binary_search_by_key(&offset, |(at, _)| *at).ok().and_then(|index| places.get(index));
+            let Some((_, place)) = found else {
+                return Err(SymbolError::invalid(
+                    "address map of the publics",
+                    self.stream.file_offset(self.map),
+                    offset.into(),
+                ));
+            };
+            table.push((*place, offset));
+        }
+        Ok(table)
     }
 
     /// Where the record of public symbol `index` stands, in order of address.
     fn offset(&self, index: u64) -> Result<u64, SymbolError> {
+        if let Some((_, at)) = self.table.get().and_then(|table| table.get(usize::try_from(index).ok()?)) {
+            return Ok((*at).into());
+        }
         self.stream.u32(self.map.saturating_add(index.saturating_mul(4)), "address map of the publics").map(u64::from)
     }
 
     fn place(&self, records: &PdbStream, index: u64) -> Result<Place, SymbolError> {
+        if let Some((place, _)) = self.table.get().and_then(|table| table.get(usize::try_from(index).ok()?)) {
+            return Ok(*place);
+        }
         let at = self.offset(index)?;
         // Length, kind and flags stand in front.
         let [a, b, c, d, low, high] = records.array::<6>(at.saturating_add(8), "public symbol")?;
@@ -193,15 +250,20 @@ impl Publics {
         records: &PdbStream,
         place: Place,
     ) -> Result<(Option<Nearest>, Option<u32>), SymbolError> {
-        let first_above = |place: Place| {
-            let (mut low, mut high) = (0, self.count);
-            while low < high {
-                let middle = low.midpoint(high);
-                if self.place(records, middle)? <= place { low = middle.saturating_add(1) } else { high = middle }
+        if self.table.get().is_none() {
+            self.count_up(records);
+        }
+        let above = match self.table.get() {
+            Some(table) => table.partition_point(|(its, _)| *its <= place) as u64,
+            None => {
+                let (mut low, mut high) = (0, self.count);
+                while low < high {
+                    let middle = low.midpoint(high);
+                    if self.place(records, middle)? <= place { low = middle.saturating_add(1) } else { high = middle }
+                }
+                low
             }
-            Ok::<u64, SymbolError>(low)
         };
-        let above = first_above(place)?;
         let mut next = None;
         if above < self.count {
             let its = self.place(records, above)?;

@@ -1,8 +1,8 @@
 //! Names of inlined functions: records of the id stream (IPI), and of the type stream (TPI) for their classes.
 
-use dumplens_base::Bytes;
+use dumplens_base::{ByteSource as _, Bytes};
 
-use super::stream::PdbStream;
+use super::stream::{PdbStream, Window};
 use crate::SymbolError;
 
 const LF_FUNC_ID: u16 = 0x1601;
@@ -63,10 +63,14 @@ impl Items {
                 at = at.saturating_add(offset.into());
             }
         }
+        let mut window = Window::new(&self.stream, self.stream.len()).of(2 << 10);
         for _ in 0..WALK {
-            let len = u64::from(u16::from_le_bytes(self.stream.array(at, "length of a type")?));
+            let len = match window.get(at, 2, "length of a type")? {
+                [low, high] => u64::from(u16::from_le_bytes([*low, *high])),
+                _ => 0,
+            };
             if current == number {
-                return self.stream.vec(at.saturating_add(2), len, 1 << 16, "type").map(Some);
+                return window.get(at.saturating_add(2), len, "type").map(|bytes| Some(bytes.to_vec()));
             }
             at = at.saturating_add(2).saturating_add(len);
             current = current.saturating_add(1);

@@ -48,6 +48,8 @@ const NONE: u16 = u16::MAX;
 
 /// Most bytes of the stream with the identity.
 const INFO_LIMIT: u64 = 16 << 20;
+/// Least bytes of the file that are kept.
+const LEAST_CACHE: usize = 256 << 10;
 /// Longest path of a source file.
 const PATH: usize = 32 << 10;
 
@@ -77,6 +79,7 @@ impl Identity {
 /// All methods take `&self`; what was read is kept, within the budget, in caches. It stays on one thread.
 pub struct PdbFile {
     file: u64,
+    budget: usize,
     pages: Rc<Pages>,
     container: RefCell<Container>,
     identity: Identity,
@@ -126,9 +129,12 @@ impl PdbFile {
     pub fn open(source: Source, budget: usize) -> Result<Self, SymbolError> {
         let budget = budget.max(1 << 20);
         let container = Container::open(&source)?;
+        // Small files are read again as quickly as they are kept.
+        let cached = usize::try_from(source.len() / 6).unwrap_or(usize::MAX).clamp(LEAST_CACHE, budget / 4);
         let mut pdb = Self {
             file: source.len(),
-            pages: Rc::new(Pages::new(source, budget / 4)),
+            pages: Rc::new(Pages::new(source, cached)),
+            budget,
             container: RefCell::new(container),
             identity: Identity { guid: [0; 16], age: 0, info_age: 0, machine: None },
             named: Vec::new(),
@@ -229,7 +235,7 @@ impl PdbFile {
     fn publics(&self) -> Result<Option<&Publics>, SymbolError> {
         let publics = filled(&self.publics, || {
             let stream = self.stream(self.dbi()?.publics)?.filter(|stream| !stream.is_empty());
-            stream.map(|stream| Publics::open(stream, self.minimal)).transpose()
+            stream.map(|stream| Publics::open(stream, self.minimal, self.budget / 8)).transpose()
         });
         publics.map(Option::as_ref)
     }

@@ -122,7 +122,7 @@ pub(crate) fn parse(kind: u16, data: &[u8], origin: u64) -> Result<Option<Record
             Record::Data { place: place(b)?, name: name(b, old)? }
         }
         // References to procedures and data; old ones have the name behind the record, where it is not read.
-        0x1125 | 0x1126 | 0x1127 => {
+        0x1125..=0x1127 => {
             b.skip(4, "hash of a name")?;
             let offset = b.u32("offset of a symbol")?;
             Record::Reference { module: b.u16("module of a symbol")?, offset, name: name(b, false)? }

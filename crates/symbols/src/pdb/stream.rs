@@ -201,15 +201,22 @@ pub(crate) struct Window<'a> {
     end: u64,
     start: u64,
     bytes: Vec<u8>,
+    /// Bytes that are fetched at once.
+    size: u64,
 }
 
 impl<'a> Window<'a> {
-    /// Bytes that are fetched at once.
+    /// Bytes that are fetched at once, unless fewer are wanted.
     const SIZE: u64 = 32 << 10;
 
     /// A window on the stream up to `end`.
     pub(crate) fn new(stream: &'a PdbStream, end: u64) -> Self {
-        Self { stream, end: end.min(stream.len()), start: 0, bytes: Vec::new() }
+        Self { stream, end: end.min(stream.len()), start: 0, bytes: Vec::new(), size: Self::SIZE }
+    }
+
+    /// The same, fetching fewer bytes at once.
+    pub(crate) fn of(self, size: u64) -> Self {
+        Self { size, ..self }
     }
 
     /// Where the bytes end that may be looked at.
@@ -225,7 +232,7 @@ impl<'a> Window<'a> {
             return Err(SymbolError::truncated(what, self.stream.file_offset(at), len, left));
         }
         if at < self.start || end > self.start.saturating_add(self.bytes.len() as u64) {
-            let size = len.max(Self::SIZE).min(self.end.saturating_sub(at));
+            let size = len.max(self.size).min(self.end.saturating_sub(at));
             self.bytes.clear();
             self.bytes.resize(usize::try_from(size).unwrap_or(0), 0);
             self.start = at;
