@@ -13,6 +13,7 @@ extern crate alloc;
 
 mod call_site;
 mod walk;
+pub mod x64;
 
 pub use call_site::{CallSite, call_site};
 pub use walk::{Bounds, Frame, FramePointers, MAX_FRAMES, Modules, Registers, Stack, Stop, Target, Trust, walk};

@@ -1,0 +1,108 @@
+use dumplens_base::Va;
+
+use super::Stop;
+
+/// Part of an image that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Absent {
+    /// First missing RVA.
+    pub rva: u32,
+}
+
+/// What the unwinder asks of an image, wherever its bytes come from: the memory of the dump, or a file.
+///
+/// A file has the code that the linker wrote, without the relocations and patches that memory shows; unwind data is
+/// the same in both.
+pub trait CodeImage {
+    /// Where the image is loaded.
+    fn base(&self) -> Va;
+
+    /// Length of the image in memory, in bytes.
+    fn size(&self) -> u32;
+
+    /// RVA and length in bytes of the function table; `None` if the image has none.
+    fn function_table(&self) -> Option<(u32, u32)>;
+
+    /// Fills `buf` from `rva`.
+    ///
+    /// # Errors
+    /// [`Absent`] with the first missing RVA; `buf` is unspecified then.
+    fn read(&self, rva: u32, buf: &mut [u8]) -> Result<(), Absent>;
+
+    /// Whether `rva` lies in an executable section. Says yes where that is not known.
+    fn is_executable(&self, rva: u32) -> bool;
+
+    /// The function that holds `rva`, by binary search in the function table; `None` if none does.
+    ///
+    /// # Errors
+    /// [`Stop::NoFunctionTable`] or [`Stop::TableUnreadable`].
+    fn function(&self, rva: u32) -> Result<Option<RuntimeFunction>, Stop> {
+        search(self, rva)
+    }
+}
+
+/// `RUNTIME_FUNCTION`: one entry of the function table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuntimeFunction {
+    /// RVA of the first instruction.
+    pub begin: u32,
+    /// RVA just behind the last instruction.
+    pub end: u32,
+    /// RVA of the unwind data; with the low bit set, of another entry, which holds for this one as well.
+    pub unwind: u32,
+}
+
+impl RuntimeFunction {
+    /// Bytes of an entry.
+    pub const SIZE: u32 = 12;
+
+    /// Takes an entry apart.
+    #[must_use]
+    pub fn parse(bytes: [u8; 12]) -> Self {
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = bytes;
+        Self {
+            begin: u32::from_le_bytes([a, b, c, d]),
+            end: u32::from_le_bytes([e, f, g, h]),
+            unwind: u32::from_le_bytes([i, j, k, l]),
+        }
+    }
+
+    /// Whether `rva` lies in it.
+    #[must_use]
+    pub const fn contains(&self, rva: u32) -> bool {
+        rva >= self.begin && rva < self.end
+    }
+}
+
+/// Entry `index` of the function table of `image`.
+///
+/// # Errors
+/// [`Stop::NoFunctionTable`] or [`Stop::TableUnreadable`].
+pub fn entry(image: &(impl CodeImage + ?Sized), index: u32) -> Result<RuntimeFunction, Stop> {
+    let (table, _) = image.function_table().ok_or(Stop::NoFunctionTable)?;
+    let offset = index.checked_mul(RuntimeFunction::SIZE).and_then(|offset| table.checked_add(offset));
+    let rva = offset.ok_or(Stop::TableUnreadable { rva: u32::MAX })?;
+    let mut bytes = [0; 12];
+    image.read(rva, &mut bytes).map_err(|absent| Stop::TableUnreadable { rva: absent.rva })?;
+    Ok(RuntimeFunction::parse(bytes))
+}
+
+/// Reads at most 32 entries, in a table that is sorted as the system needs it. In one that is not, a function may not
+/// be found; none is made up.
+fn search(image: &(impl CodeImage + ?Sized), rva: u32) -> Result<Option<RuntimeFunction>, Stop> {
+    let (_, size) = image.function_table().ok_or(Stop::NoFunctionTable)?;
+    let (mut low, mut high) = (0, size / RuntimeFunction::SIZE);
+    while low < high {
+        let middle = low.midpoint(high);
+        let function = entry(image, middle)?;
+        if function.contains(rva) {
+            return Ok(Some(function));
+        }
+        if rva < function.begin {
+            high = middle;
+        } else {
+            low = middle.saturating_add(1);
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,266 @@
+use alloc::vec::Vec;
+
+use dumplens_base::{Memory, MemoryExt, Va};
+
+use super::{
+    CodeImage, Registers, RuntimeFunction, Stop, UnwindInfo,
+    epilogue::{self, Exit, Free, Jump},
+    info::{self, MAX_CHAIN, Op, Tail},
+};
+
+/// What an instruction pointer stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// The instruction that would have run next: a context, or a frame that was interrupted.
+    Instruction,
+    /// A return address. The call before it is what the frame is at, and the function that holds the call is the one
+    /// to unwind; it is in no epilogue.
+    Return,
+}
+
+/// By which rule a frame was unwound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// The whole prologue had run.
+    Body,
+    /// Part of the prologue had run.
+    Prologue,
+    /// What was left of the epilogue was carried out.
+    Epilogue,
+    /// No function holds the address: it changes neither the stack nor what it must preserve.
+    Leaf,
+    /// The frame stands on what the processor pushed at an interrupt or a fault.
+    MachineFrame,
+}
+
+/// The registers of the caller, or of what was interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stepped {
+    /// The registers; volatile ones are not known.
+    pub registers: Registers,
+    /// What the new instruction pointer stands for.
+    pub at: At,
+    /// How it was done.
+    pub rule: Rule,
+    /// Whether unwind data and code leave no doubt. `false` for leaf functions, which are told by the absence of
+    /// data, for jumps that only may be the end of an epilogue, and where the code at an interrupted instruction
+    /// could not be read, so that it might be in an epilogue.
+    pub certain: bool,
+}
+
+/// Unwinds one frame: `registers` are in `image`, which holds `registers.rip`, and stand on a stack in `memory`.
+///
+/// At most 32 records with 255 codes each are read. The new stack pointer need not be above the old one where unwind
+/// data lies or a machine frame leads to another stack: that is for the caller to watch.
+///
+/// # Errors
+/// [`Stop`] with what is absent or wrong, and where.
+pub fn step(memory: &dyn Memory, image: &dyn CodeImage, registers: &Registers, at: At) -> Result<Stepped, Stop> {
+    let outside = Stop::OutsideImage(registers.rip);
+    let rva = registers.rip.offset_from(image.base()).and_then(|rva| u32::try_from(rva).ok()).ok_or(outside)?;
+    // A return address may lie just behind the function that does not expect the call to return.
+    let inside = match at {
+        At::Instruction => rva,
+        At::Return => rva.checked_sub(1).ok_or(outside)?,
+    };
+    if inside >= image.size() {
+        return Err(outside);
+    }
+    let mut frame = Frame { memory, registers: *registers };
+    let Some(function) = image.function(inside)? else {
+        if at == At::Return || !image.is_executable(rva) {
+            return Err(Stop::NoFunction { rva });
+        }
+        frame.leave(0)?;
+        return Ok(frame.done(At::Return, Rule::Leaf, false));
+    };
+    let function = info::direct(image, function)?;
+    let infos = chain(image, function)?;
+    let Some(first) = infos.first() else { return Err(Stop::NoFunction { rva }) };
+    let into = rva.checked_sub(function.begin).filter(|_| function.contains(inside));
+    let in_prologue = into.filter(|into| *into < u32::from(first.prolog_size));
+
+    let mut certain = true;
+    if at == At::Instruction && in_prologue.is_none() {
+        match exit(image, function, rva, &infos) {
+            Found::Exit(exit, sure) => {
+                frame.carry_out(&exit)?;
+                return Ok(frame.done(At::Return, Rule::Epilogue, sure));
+            }
+            Found::Body => {}
+            Found::Unclear => certain = false,
+        }
+    }
+    for (index, info) in infos.iter().enumerate() {
+        let progress = in_prologue.filter(|_| index == 0);
+        if frame.undo(info, progress)? {
+            return Ok(frame.done(At::Instruction, Rule::MachineFrame, certain));
+        }
+    }
+    frame.leave(0)?;
+    let rule = if in_prologue.is_some() { Rule::Prologue } else { Rule::Body };
+    Ok(frame.done(At::Return, rule, certain))
+}
+
+/// The record of a function and those it continues.
+fn chain(image: &dyn CodeImage, function: RuntimeFunction) -> Result<Vec<UnwindInfo>, Stop> {
+    let mut infos = Vec::new();
+    let mut rva = function.unwind;
+    while infos.len() < MAX_CHAIN {
+        let info = UnwindInfo::read(image, rva)?;
+        let tail = info.tail;
+        infos.push(info);
+        match tail {
+            Tail::Chained(parent) => rva = info::direct(image, parent)?.unwind,
+            _ => return Ok(infos),
+        }
+    }
+    Err(Stop::Loop { rva })
+}
+
+/// What the code at an interrupted instruction is.
+enum Found {
+    /// The rest of an epilogue, and whether that is certain.
+    Exit(Exit, bool),
+    /// None.
+    Body,
+    /// It is not readable, or it is in an epilogue that makes no sense.
+    Unclear,
+}
+
+/// Looks for an epilogue at `rva`.
+fn exit(image: &dyn CodeImage, function: RuntimeFunction, rva: u32, infos: &[UnwindInfo]) -> Found {
+    let Some(info) = infos.first() else { return Found::Unclear };
+    // Version 2 says where epilogues are; whatever looks like one elsewhere is none.
+    let listed = info.version >= 2;
+    if listed && !info.epilogues(function).any(|(start, size)| rva.checked_sub(start).is_some_and(|into| into < size))
+    {
+        return Found::Body;
+    }
+    let mut code = [0; epilogue::LONGEST];
+    let length = function.end.saturating_sub(rva).min(epilogue::LONGEST as u32) as usize;
+    let Some(code) = code.get_mut(..length) else { return Found::Unclear };
+    if image.read(rva, code).is_err() {
+        return Found::Unclear;
+    }
+    match epilogue::decode(code) {
+        Some(exit) if listed => Found::Exit(exit, true),
+        Some(exit) if exit.fits(infos) => {
+            let ends = match exit.jump {
+                Some(Jump::Relative(distance)) => {
+                    epilogue::leaves(image, function, info, i64::from(rva).saturating_add(distance))
+                }
+                _ => true,
+            };
+            // A return or a freed frame leaves no doubt; a lone jump might still be within the body.
+            let sure = exit.jump.is_none() || exit.free.is_some() || !exit.pops.is_empty();
+            if ends { Found::Exit(exit, sure) } else { Found::Body }
+        }
+        None if listed => Found::Unclear,
+        _ => Found::Body,
+    }
+}
+
+struct Frame<'a> {
+    memory: &'a dyn Memory,
+    registers: Registers,
+}
+
+impl Frame<'_> {
+    fn read(&self, at: Va) -> Result<u64, Stop> {
+        self.memory.read_u64(at).map_err(Stop::Stack)
+    }
+
+    fn free(&mut self, size: u64) -> Result<(), Stop> {
+        let rsp = self.registers.rsp;
+        self.registers.rsp = rsp.checked_add(size).ok_or(Stop::Overflow(rsp))?;
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Result<u64, Stop> {
+        let value = self.read(self.registers.rsp)?;
+        self.free(8)?;
+        Ok(value)
+    }
+
+    /// Returns to the caller.
+    fn leave(&mut self, extra: u16) -> Result<(), Stop> {
+        self.registers.rip = Va(self.pop()?);
+        self.free(extra.into())
+    }
+
+    fn carry_out(&mut self, exit: &Exit) -> Result<(), Stop> {
+        match exit.free {
+            Some(Free::Add(size)) => self.free(size.into())?,
+            Some(Free::From(register, displacement)) => {
+                let value = self.registers.get(register).ok_or(Stop::UnknownRegister(register))?;
+                let rsp = value.checked_add_signed(displacement.into()).ok_or(Stop::Overflow(Va(value)))?;
+                self.registers.rsp = Va(rsp);
+            }
+            None => {}
+        }
+        for register in &exit.pops {
+            let value = self.pop()?;
+            self.registers.set(*register, value);
+        }
+        self.leave(exit.extra)
+    }
+
+    /// Takes back what the prologue did, as far as it had run: `progress` is how far into the function it was, `None`
+    /// if all of it had run. Returns whether a machine frame ended it.
+    fn undo(&mut self, info: &UnwindInfo, progress: Option<u32>) -> Result<bool, Stop> {
+        let done = |offset: u8| progress.is_none_or(|progress| u32::from(offset) <= progress);
+        let framed = progress.is_none() || info.codes.iter().any(|code| code.op == Op::SetFrame && done(code.offset));
+        let frame_base = |registers: &Registers| match info.frame {
+            Some((register, offset)) if framed => {
+                let value = registers.get(register).ok_or(Stop::UnknownRegister(register))?;
+                value.checked_sub(offset.into()).map(Va).ok_or(Stop::Overflow(Va(value)))
+            }
+            _ => Ok(registers.rsp),
+        };
+        // Where saved registers lie; taken before anything is undone, for the frame pointer may be restored itself.
+        let base = frame_base(&self.registers);
+        let not_rsp = |register| match register {
+            super::Register::RSP => Err(Stop::Invalid { rva: info.rva, what: "it restores rsp" }),
+            _ => Ok(register),
+        };
+        for code in info.codes.iter().filter(|code| done(code.offset)) {
+            match code.op {
+                Op::Push(register) => {
+                    let value = self.pop()?;
+                    self.registers.set(not_rsp(register)?, value);
+                }
+                Op::Alloc(size) => self.free(size.into())?,
+                Op::SetFrame if info.frame.is_none() => {
+                    return Err(Stop::Invalid { rva: info.rva, what: "it sets a frame pointer that it does not name" });
+                }
+                Op::SetFrame => self.registers.rsp = frame_base(&self.registers)?,
+                Op::Save(register, offset) => {
+                    let base = base?;
+                    let at = base.checked_add(offset.into()).ok_or(Stop::Overflow(base))?;
+                    let value = self.read(at)?;
+                    self.registers.set(not_rsp(register)?, value);
+                }
+                Op::SaveXmm(..) | Op::Epilogue(_) | Op::Spare => {}
+                Op::MachineFrame(error_code) => {
+                    if error_code {
+                        self.free(8)?;
+                    }
+                    let rsp = self.registers.rsp;
+                    let rip = self.read(rsp)?;
+                    // rip, cs, flags, rsp, ss
+                    let interrupted = self.read(rsp.checked_add(0x18).ok_or(Stop::Overflow(rsp))?)?;
+                    self.registers.rip = Va(rip);
+                    self.registers.rsp = Va(interrupted);
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn done(mut self, at: At, rule: Rule, certain: bool) -> Stepped {
+        self.registers.forget_volatile();
+        Stepped { registers: self.registers, at, rule, certain }
+    }
+}
