@@ -38,10 +38,9 @@ fn listing(code: &FileCode, function: RuntimeFunction, info: &UnwindInfo, versio
     lines.push(format!("Flags [ (0x{:X})", info.flags));
     lines.push(format!("PrologSize: {}", info.prolog_size));
     let (register, offset) = match info.frame {
-        Some((register, offset)) => (
-            format!("{} (0x{:X})", register.name().to_uppercase(), register.number()),
-            format!("0x{:X}", offset / 16),
-        ),
+        Some((register, offset)) => {
+            (format!("{} (0x{:X})", register.name().to_uppercase(), register.number()), format!("0x{:X}", offset / 16))
+        }
         None => ("-".into(), "-".into()),
     };
     lines.push(format!("FrameRegister: {register}"));

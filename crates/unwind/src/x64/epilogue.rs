@@ -3,6 +3,9 @@
 //! Unwind data of version 1 does not say where epilogues are. The ABI allows them few instructions for that reason:
 //! `add rsp, n` or `lea rsp, [frame pointer + n]`, pops, and a return or a jump out of the function. Source: "x64
 //! prolog and epilog" in Microsoft's C++ documentation.
+//!
+//! What ends in a return needs no further proof: it is what the processor was about to do. A jump may stay within the
+//! function, its frame in place; where it goes and what came before it decide.
 
 use alloc::vec::Vec;
 
@@ -12,7 +15,7 @@ use super::{
 };
 
 /// Most bytes of an epilogue: the longest `lea`, two bytes for each pop, the longest jump.
-pub(super) const LONGEST: usize = 64;
+pub(super) const LONGEST: u32 = 64;
 
 /// The rest of an epilogue, from some instruction on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,8 +76,8 @@ pub(super) fn decode(code: &[u8]) -> Option<Exit> {
         [0xe9, a, b, c, d, after @ ..] => from_start(after, i64::from(i32::from_le_bytes([*a, *b, *c, *d]))),
         // Through memory addressed without displacement, or relative to the instruction.
         [0xff, modrm, ..] | [0x40..=0x4f, 0xff, modrm, ..] if modrm >> 3 == 4 => Some(Jump::Indirect),
-        // Through a register, with the prefix that marks a tail call; without it, it is the jump of a `switch`.
-        [0x48..=0x4f, 0xff, modrm, ..] if modrm >> 3 == 0o34 => Some(Jump::Indirect),
+        // Through anything, with the prefix (`rex.w`) that marks a tail call; without it, it is the jump of a `switch`.
+        [0x48..=0x4f, 0xff, modrm, ..] if modrm >> 3 & 7 == 4 => Some(Jump::Indirect),
         _ => return None,
     };
     Some(Exit { free, pops, extra, jump })
@@ -211,18 +214,19 @@ mod tests {
         assert_eq!(decode(&[0x5b, 0xeb, 0x10]).unwrap().jump, Some(Jump::Relative(0x13)));
         assert_eq!(decode(&[0xe9, 0xfb, 0xff, 0xff, 0xff]).unwrap().jump, Some(Jump::Relative(0)));
         assert_eq!(decode(&[0x48, 0xff, 0x25, 0, 0, 0, 0]).unwrap().jump, Some(Jump::Indirect));
+        assert_eq!(decode(&[0x48, 0xff, 0xa0, 8, 1, 0, 0]).unwrap().jump, Some(Jump::Indirect));
         assert_eq!(decode(&[0x48, 0xff, 0xe0]).unwrap().jump, Some(Jump::Indirect));
     }
 
     #[test]
     fn other_code_is_no_epilogue() {
         for code in [
-            &[0x90][..],                // nop
-            &[0xff, 0xe0],              // jmp rax
-            &[0xff, 0x60, 8],           // jmp [rax+8]
-            &[0x5c, 0xc3],              // pop rsp
-            &[0x48, 0x83, 0xc4, 0x28],  // cut off
-            &[0x48, 0x83, 0xec, 0x28],  // sub rsp
+            &[0x90][..],                     // nop
+            &[0xff, 0xe0],                   // jmp rax
+            &[0xff, 0x60, 8],                // jmp [rax+8]
+            &[0x5c, 0xc3],                   // pop rsp
+            &[0x48, 0x83, 0xc4, 0x28],       // cut off
+            &[0x48, 0x83, 0xec, 0x28],       // sub rsp
             &[0x48, 0x83, 0xc4, 0xf8, 0xc3], // add rsp, -8
             &[],
         ] {

@@ -1,4 +1,4 @@
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 
 use dumplens_base::{Memory, MemoryExt, Va};
 
@@ -7,6 +7,9 @@ use super::{
     epilogue::{self, Exit, Free, Jump},
     info::{self, MAX_CHAIN, Op, Tail},
 };
+
+/// Bytes of code that are looked at where more cannot be read.
+const SHORT: usize = 4;
 
 /// What an instruction pointer stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +70,14 @@ pub fn step(memory: &dyn Memory, image: &dyn CodeImage, registers: &Registers, a
         return Err(outside);
     }
     let mut frame = Frame { memory, registers: *registers };
-    let Some(function) = image.function(inside)? else {
+    let found = image.function(inside)?;
+    let code = if at == At::Instruction { code_at(image, found, rva) } else { None };
+    let exit = code.as_deref().and_then(epilogue::decode);
+    if let Some(exit) = exit.as_ref().filter(|exit| exit.jump.is_none()) {
+        frame.carry_out(exit)?;
+        return Ok(frame.done(At::Return, Rule::Epilogue, true));
+    }
+    let Some(function) = found else {
         if at == At::Return || !image.is_executable(rva) {
             return Err(Stop::NoFunction { rva });
         }
@@ -79,18 +89,16 @@ pub fn step(memory: &dyn Memory, image: &dyn CodeImage, registers: &Registers, a
     let Some(first) = infos.first() else { return Err(Stop::NoFunction { rva }) };
     let into = rva.checked_sub(function.begin).filter(|_| function.contains(inside));
     let in_prologue = into.filter(|into| *into < u32::from(first.prolog_size));
-
-    let mut certain = true;
-    if at == At::Instruction && in_prologue.is_none() {
-        match exit(image, function, rva, &infos) {
-            Found::Exit(exit, sure) => {
-                frame.carry_out(&exit)?;
-                return Ok(frame.done(At::Return, Rule::Epilogue, sure));
-            }
-            Found::Body => {}
-            Found::Unclear => certain = false,
-        }
+    if let Some(exit) = exit.filter(|_| in_prologue.is_none())
+        && jumps_out(image, function, rva, &exit, &infos)
+    {
+        // After pops there is no doubt; a lone jump might still be within the body.
+        let certain = first.version >= 2 || exit.free.is_some() || !exit.pops.is_empty();
+        frame.carry_out(&exit)?;
+        return Ok(frame.done(At::Return, Rule::Epilogue, certain));
     }
+    // Unread code of an interrupted instruction might be that of an epilogue.
+    let certain = at == At::Return || in_prologue.is_some() || code.is_some();
     for (index, info) in infos.iter().enumerate() {
         let progress = in_prologue.filter(|_| index == 0);
         if frame.undo(info, progress)? {
@@ -118,47 +126,33 @@ fn chain(image: &dyn CodeImage, function: RuntimeFunction) -> Result<Vec<UnwindI
     Err(Stop::Loop { rva })
 }
 
-/// What the code at an interrupted instruction is.
-enum Found {
-    /// The rest of an epilogue, and whether that is certain.
-    Exit(Exit, bool),
-    /// None.
-    Body,
-    /// It is not readable, or it is in an epilogue that makes no sense.
-    Unclear,
+/// The code at an interrupted instruction, up to the end of its function.
+fn code_at(image: &dyn CodeImage, function: Option<RuntimeFunction>, rva: u32) -> Option<Vec<u8>> {
+    let end = function.map_or(image.size(), |function| function.end);
+    let mut code = vec![0; end.saturating_sub(rva).min(epilogue::LONGEST) as usize];
+    if image.read(rva, &mut code).is_err() {
+        // Close to the end of what the dump holds. A return that is there is enough.
+        code.truncate(SHORT);
+        image.read(rva, &mut code).ok()?;
+    }
+    Some(code)
 }
 
-/// Looks for an epilogue at `rva`.
-fn exit(image: &dyn CodeImage, function: RuntimeFunction, rva: u32, infos: &[UnwindInfo]) -> Found {
-    let Some(info) = infos.first() else { return Found::Unclear };
-    // Version 2 says where epilogues are; whatever looks like one elsewhere is none.
-    let listed = info.version >= 2;
-    if listed && !info.epilogues(function).any(|(start, size)| rva.checked_sub(start).is_some_and(|into| into < size))
-    {
-        return Found::Body;
+/// Whether what ends in a jump is an epilogue.
+fn jumps_out(image: &dyn CodeImage, function: RuntimeFunction, rva: u32, exit: &Exit, infos: &[UnwindInfo]) -> bool {
+    let Some(info) = infos.first() else { return false };
+    if info.version >= 2 {
+        // Version 2 says where epilogues are; whatever looks like one elsewhere is none.
+        let holds = |(start, size): (u32, u32)| rva.checked_sub(start).is_some_and(|into| into < size);
+        return info.epilogues(function).any(holds);
     }
-    let mut code = [0; epilogue::LONGEST];
-    let length = function.end.saturating_sub(rva).min(epilogue::LONGEST as u32) as usize;
-    let Some(code) = code.get_mut(..length) else { return Found::Unclear };
-    if image.read(rva, code).is_err() {
-        return Found::Unclear;
-    }
-    match epilogue::decode(code) {
-        Some(exit) if listed => Found::Exit(exit, true),
-        Some(exit) if exit.fits(infos) => {
-            let ends = match exit.jump {
-                Some(Jump::Relative(distance)) => {
-                    epilogue::leaves(image, function, info, i64::from(rva).saturating_add(distance))
-                }
-                _ => true,
-            };
-            // A return or a freed frame leaves no doubt; a lone jump might still be within the body.
-            let sure = exit.jump.is_none() || exit.free.is_some() || !exit.pops.is_empty();
-            if ends { Found::Exit(exit, sure) } else { Found::Body }
+    exit.fits(infos)
+        && match exit.jump {
+            Some(Jump::Relative(distance)) => {
+                epilogue::leaves(image, function, info, i64::from(rva).saturating_add(distance))
+            }
+            _ => true,
         }
-        None if listed => Found::Unclear,
-        _ => Found::Body,
-    }
 }
 
 struct Frame<'a> {
