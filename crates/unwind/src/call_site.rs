@@ -12,7 +12,7 @@ pub enum CallSite {
 }
 
 /// The longest x86 call: `FF /2` with a SIB byte and a 32-bit displacement.
-const LONGEST_CALL: u64 = 7;
+pub(crate) const LONGEST_CALL: u64 = 7;
 
 /// Looks at the code before `return_address`.
 #[must_use]
@@ -27,9 +27,14 @@ pub fn call_site(memory: &dyn Memory, machine: Machine, return_address: Va) -> C
 fn x86(memory: &dyn Memory, return_address: Va) -> CallSite {
     let mut code = [0; LONGEST_CALL as usize];
     let Some(start) = return_address.0.checked_sub(LONGEST_CALL) else { return CallSite::NotCall };
-    if memory.read_exact(Va(start), &mut code).is_err() {
-        return CallSite::Unknown;
+    match memory.read_exact(Va(start), &mut code) {
+        Ok(()) => x86_call(code),
+        Err(_) => CallSite::Unknown,
     }
+}
+
+/// Whether the seven bytes before a return address end in a call.
+pub(crate) fn x86_call(code: [u8; LONGEST_CALL as usize]) -> CallSite {
     let [a, b, c, d, e, f, g] = code;
     // `modrm` of an `FF /2` (call) whose operand takes exactly `tail` bytes after the ModRM byte.
     let indirect =

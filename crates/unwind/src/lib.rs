@@ -1,8 +1,9 @@
 //! Stack walking.
 //!
-//! [`walk`] starts from a register context and finds callers, each labelled with how it was found ([`Trust`]).
-//! This version follows frame pointers where the platform keeps them and scans the stack elsewhere; a frame found by
-//! scanning is a candidate, never a certainty, and says so.
+//! A walk starts from a register context and finds callers, each labelled with how it was found ([`Trust`]).
+//! [`walk_x64`] unwinds with the images' own unwind data. Where that is absent, and in [`walk`] for the other
+//! architectures, frame pointers are followed where the platform keeps them and the stack is scanned elsewhere; a frame
+//! found by scanning is a candidate, never a certainty, and says so. [`fold`] makes runaway recursion readable.
 //!
 //! It needs memory, the loaded images' ranges and the stack's bounds, and knows neither dump formats nor symbols.
 #![no_std]
@@ -12,8 +13,14 @@
 extern crate alloc;
 
 mod call_site;
+mod fold;
 mod walk;
+mod walker;
 pub mod x64;
 
 pub use call_site::{CallSite, call_site};
-pub use walk::{Bounds, Frame, FramePointers, MAX_FRAMES, Modules, Registers, Stack, Stop, Target, Trust, walk};
+pub use fold::{Entry, fold};
+pub use walk::{
+    Bounds, Frame, FramePointers, Gap, MAX_FRAMES, MAX_UNWOUND_FRAMES, Modules, Options, Reason, Registers, Stack,
+    Stop, Target, Trust, walk, walk_x64,
+};

@@ -1,16 +1,18 @@
-use alloc::vec::Vec;
+use alloc::{rc::Rc, vec::Vec};
 
-use dumplens_base::{Fault, Machine, Memory, MemoryExt, Va};
+use dumplens_base::{Fault, Machine, Memory, Va};
 
-use crate::{CallSite, call_site};
+use crate::{
+    CallSite,
+    walker::Walker,
+    x64::{self, CodeImage},
+};
 
 /// Most frames of one stack. Deeper ones are runaway recursion or damage, and the stop reason says so.
 pub const MAX_FRAMES: usize = 1_024;
 
-/// Most bytes of stack that are scanned for the next frame of a known call chain.
-///
-/// A wider gap than this between two frames is rare outside a thread's first frames.
-const SCAN_WINDOW: u64 = 64 * 1024;
+/// Most frames of a stack that is unwound: what a default stack of 1 MiB holds of the smallest frames that call.
+pub const MAX_UNWOUND_FRAMES: usize = 65_536;
 
 /// The registers a walk starts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +63,13 @@ pub enum Target {
 pub trait Modules {
     /// What `address` belongs to. Image headers and data known as such are [`Target::Nothing`].
     fn target(&self, address: Va) -> Target;
+
+    /// The image that holds `address`, for its code and unwind data. `None` if no image is there or nothing of it can
+    /// be read.
+    fn image(&self, address: Va) -> Option<Rc<dyn CodeImage + '_>> {
+        let _ = address;
+        None
+    }
 }
 
 /// How a frame was found.
@@ -68,6 +77,8 @@ pub trait Modules {
 pub enum Trust {
     /// The instruction pointer of the context.
     Context,
+    /// The image's unwind data.
+    Unwind,
     /// The chain of frame pointers.
     FramePointer,
     /// A scan of the stack.
@@ -83,8 +94,10 @@ pub struct Frame {
     pub sp: Va,
     /// How it was found.
     pub trust: Trust,
-    /// Whether the code before the return address is a call; [`CallSite::Unknown`] for the first frame.
+    /// Whether the code before the return address is a call; [`CallSite::Unknown`] for frames that were interrupted.
     pub call: CallSite,
+    /// Whether `ip` is the next instruction of code that was interrupted, and not a return address.
+    pub interrupted: bool,
 }
 
 /// Why a walk ended.
@@ -96,8 +109,32 @@ pub enum Stop {
     NoReturnAddress,
     /// The stack could not be read further.
     Unreadable(Fault),
-    /// [`MAX_FRAMES`] were found.
+    /// As many frames were found as the walk may find.
     FrameLimit,
+    /// The caller ran in user mode, in no known image.
+    UserMode,
+    /// Machine frames led from stack to stack too often.
+    TooManyStacks,
+}
+
+/// Why a frame's caller was not found with unwind data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Nothing can be read of the image that the frame is in.
+    NoImage,
+    /// The unwind data is absent, damaged, or builds on what is not known.
+    Data(x64::Stop),
+    /// Unwinding leads to something that cannot be a caller.
+    NoCaller(Va),
+}
+
+/// A frame in an image whose caller was not found with unwind data. What follows is less sure than what comes before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Instruction pointer of the frame.
+    pub ip: Va,
+    /// What was in the way.
+    pub reason: Reason,
 }
 
 /// A walked stack.
@@ -107,18 +144,22 @@ pub struct Stack {
     pub frames: Vec<Frame>,
     /// Why it ends.
     pub stop: Stop,
+    /// Where unwinding was not possible, innermost first; empty for architectures that are not unwound.
+    pub gaps: Vec<Gap>,
 }
 
-struct Walker<'a> {
-    memory: &'a dyn Memory,
-    modules: &'a dyn Modules,
-    machine: Machine,
-    bounds: Option<Bounds>,
-    frame_pointers: FramePointers,
-    word: u64,
+/// How a stack is to be walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The stack's bounds, if they are known.
+    pub bounds: Option<Bounds>,
+    /// Whether frame pointers are kept, for frames without unwind data.
+    pub frame_pointers: FramePointers,
+    /// Most frames, at most [`MAX_UNWOUND_FRAMES`]. Frames that are found by scanning are [`MAX_FRAMES`] at most.
+    pub most_frames: usize,
 }
 
-/// Walks the stack that `registers` stand on.
+/// Walks the stack that `registers` stand on, by frame pointers and by scanning.
 ///
 /// Always ends: every step moves the stack pointer up, by at least one word, within the bounds or the scan window.
 #[must_use]
@@ -129,121 +170,16 @@ pub fn walk(
     bounds: Option<Bounds>,
     frame_pointers: FramePointers,
 ) -> Stack {
-    let machine = registers.machine;
-    let word = u64::from(machine.pointer_size());
-    let walker = Walker { memory, modules, machine, bounds, frame_pointers, word };
-    let Registers { ip, sp, mut fp, lr, .. } = registers;
-    let mut frames = Vec::new();
-    frames.push(Frame { ip, sp, trust: Trust::Context, call: CallSite::Unknown });
-    let mut sp = sp;
-    if let Some(lr) = lr
-        && walker.modules.target(ip) == Target::Nothing
-        && walker.is_return_address(lr)
-    {
-        // The call went astray: only the link register still knows the caller.
-        frames.push(Frame { ip: lr, sp, trust: Trust::Scan, call: walker.call_site(lr) });
-    }
-    let stop = loop {
-        if frames.len() >= MAX_FRAMES {
-            break Stop::FrameLimit;
-        }
-        // A call to nowhere leaves its return address on top of the stack and the frame pointer at the caller's frame:
-        // the top of the stack goes first then, or the caller would be skipped.
-        let astray = frames.len() == 1 && lr.is_none() && walker.modules.target(ip) == Target::Nothing;
-        if astray && let Ok(Some(frame)) = walker.candidate(sp) {
-            sp = frame.sp;
-            frames.push(frame);
-            continue;
-        }
-        if let Some((frame, next_fp)) = walker.frame_pointer_step(fp, sp) {
-            sp = frame.sp;
-            fp = next_fp;
-            frames.push(frame);
-            continue;
-        }
-        match walker.scan(sp) {
-            Ok(frame) => {
-                sp = frame.sp;
-                frames.push(frame);
-            }
-            Err(stop) => break stop,
-        }
-    };
-    Stack { frames, stop }
+    let options = Options { bounds, frame_pointers, most_frames: MAX_FRAMES };
+    Walker::new(memory, modules, registers.machine, &options).walk(registers, None)
 }
 
-impl Walker<'_> {
-    fn call_site(&self, address: Va) -> CallSite {
-        call_site(self.memory, self.machine, address)
-    }
-
-    fn is_return_address(&self, address: Va) -> bool {
-        self.modules.target(address) == Target::Code && self.call_site(address) != CallSite::NotCall
-    }
-
-    fn in_bounds(&self, va: Va) -> bool {
-        self.bounds.is_none_or(|bounds| va >= bounds.limit && va < bounds.base)
-    }
-
-    fn pointer(&self, slot: Va) -> Result<Va, Fault> {
-        self.memory.read_pointer(slot, self.machine.pointer_size()).map(Va)
-    }
-
-    /// The frame whose return address is the word at `slot`, if it could be one.
-    fn candidate(&self, slot: Va) -> Result<Option<Frame>, Fault> {
-        let ip = self.pointer(slot)?;
-        let sp = slot.checked_add(self.word).filter(|_| self.is_return_address(ip));
-        Ok(sp.map(|sp| Frame { ip, sp, trust: Trust::Scan, call: self.call_site(ip) }))
-    }
-
-    /// The frame that `fp` links to, and the frame pointer saved there.
-    fn frame_pointer_step(&self, fp: Va, sp: Va) -> Option<(Frame, Va)> {
-        if self.frame_pointers == FramePointers::Never || self.machine == Machine::Arm {
-            return None;
-        }
-        let (ip, next_fp, above) = self.link(fp, sp)?;
-        let confirmed = match self.frame_pointers {
-            FramePointers::Kept => true,
-            _ => self.call_site(ip) == CallSite::Call || next_fp.0 == 0 || self.link(next_fp, above).is_some(),
-        };
-        confirmed.then(|| (Frame { ip, sp: above, trust: Trust::FramePointer, call: self.call_site(ip) }, next_fp))
-    }
-
-    /// Reads the pair {saved frame pointer, return address} at `fp`: both must make sense.
-    fn link(&self, fp: Va, sp: Va) -> Option<(Va, Va, Va)> {
-        if fp < sp || !fp.0.is_multiple_of(self.word) || !self.in_bounds(fp) {
-            return None;
-        }
-        let next_fp = self.pointer(fp).ok()?;
-        let slot = fp.checked_add(self.word)?;
-        let ip = self.pointer(slot).ok()?;
-        let above = slot.checked_add(self.word)?;
-        let next_is_sane = next_fp.0 == 0 || (next_fp >= above && self.in_bounds(next_fp));
-        (self.is_return_address(ip) && next_is_sane).then_some((ip, next_fp, above))
-    }
-
-    /// The next word from `sp` up that could be a return address.
-    fn scan(&self, sp: Va) -> Result<Frame, Stop> {
-        let start = sp.0.checked_next_multiple_of(self.word).ok_or(Stop::EndOfStack)?;
-        let mut slot = Va(start);
-        if let Some(bounds) = self.bounds
-            && slot >= bounds.base
-        {
-            return Err(Stop::EndOfStack);
-        }
-        let window = Va(start.saturating_add(SCAN_WINDOW));
-        let end = self.bounds.map_or(window, |bounds| bounds.base.min(window));
-        while slot < end {
-            match self.candidate(slot) {
-                Ok(Some(frame)) => return Ok(frame),
-                Ok(None) => {}
-                Err(Fault::NotInDump { .. }) if self.bounds.is_none() && slot.0 != start => {
-                    return Err(Stop::EndOfStack);
-                }
-                Err(fault) => return Err(Stop::Unreadable(fault)),
-            }
-            slot = slot.checked_add(self.word).ok_or(Stop::EndOfStack)?;
-        }
-        Err(Stop::NoReturnAddress)
-    }
+/// Walks the stack of an x64 context with the unwind data of its images, and by other means where that is absent.
+///
+/// Always ends: every step moves the stack pointer up but those over a machine frame, of which there are few.
+#[must_use]
+pub fn walk_x64(memory: &dyn Memory, modules: &dyn Modules, registers: &x64::Registers, options: &Options) -> Stack {
+    let fp = Va(registers.get(x64::Register::RBP).unwrap_or_default());
+    let start = Registers { machine: Machine::X64, ip: registers.rip, sp: registers.rsp, fp, lr: None };
+    Walker::new(memory, modules, Machine::X64, options).walk(start, Some(*registers))
 }

@@ -1,0 +1,316 @@
+use alloc::{rc::Rc, vec::Vec};
+
+use dumplens_base::{Fault, Machine, Memory, MemoryExt, Va};
+
+use crate::{
+    CallSite, Frame, FramePointers, Gap, MAX_FRAMES, MAX_UNWOUND_FRAMES, Modules, Options, Reason, Registers, Stack,
+    Stop, Target, Trust,
+    call_site::{LONGEST_CALL, call_site, x86_call},
+    x64::{self, At, CodeImage, Rule},
+};
+
+/// Most bytes of stack that are scanned for the next frame of a known call chain.
+///
+/// A wider gap than this between two frames is rare outside a thread's first frames.
+const SCAN_WINDOW: u64 = 64 * 1024;
+
+/// Most machine frames that lead back or to another stack. An interrupt during a deferred call during a system call
+/// has three.
+const MAX_STACKS: usize = 16;
+
+/// How far below the stack's base the first frame of a thread may stand: a trap frame and saved vector state lie there.
+const FIRST_FRAME: u64 = 0x1000;
+
+/// A walk on its way.
+pub(crate) struct Walker<'a> {
+    memory: &'a dyn Memory,
+    modules: &'a dyn Modules,
+    machine: Machine,
+    options: Options,
+    word: u64,
+    frames: Vec<Frame>,
+    gaps: Vec<Gap>,
+    sp: Va,
+    fp: Va,
+    /// All that is known of the last frame's registers, where frames are unwound.
+    x64: Option<x64::Registers>,
+    at: At,
+    /// Whether nothing but certain steps led from the context to the last frame.
+    sure: bool,
+    stacks: usize,
+}
+
+impl<'a> Walker<'a> {
+    pub(crate) fn new(memory: &'a dyn Memory, modules: &'a dyn Modules, machine: Machine, options: &Options) -> Self {
+        Self {
+            memory,
+            modules,
+            machine,
+            options: *options,
+            word: u64::from(machine.pointer_size()),
+            frames: Vec::new(),
+            gaps: Vec::new(),
+            sp: Va(0),
+            fp: Va(0),
+            x64: None,
+            at: At::Instruction,
+            sure: true,
+            stacks: 0,
+        }
+    }
+
+    pub(crate) fn walk(mut self, start: Registers, x64: Option<x64::Registers>) -> Stack {
+        let Registers { ip, sp, fp, lr, .. } = start;
+        self.x64 = x64;
+        self.sp = sp;
+        self.fp = fp;
+        self.frames.push(Frame { ip, sp, trust: Trust::Context, call: CallSite::Unknown, interrupted: true });
+        if let Some(lr) = lr
+            && self.modules.target(ip) == Target::Nothing
+            && self.is_return_address(lr)
+        {
+            // The call went astray: only the link register still knows the caller.
+            let call = self.call_site(lr);
+            self.frames.push(Frame { ip: lr, sp, trust: Trust::Scan, call, interrupted: false });
+        }
+        let stop = loop {
+            let scanned = self.frames.last().is_some_and(|frame| frame.trust == Trust::Scan);
+            let most = if scanned { MAX_FRAMES } else { MAX_UNWOUND_FRAMES };
+            if self.frames.len() >= self.options.most_frames.min(most) {
+                break Stop::FrameLimit;
+            }
+            if let Some(stop) = self.advance(lr.is_some()) {
+                break stop;
+            }
+        };
+        Stack { frames: self.frames, stop, gaps: self.gaps }
+    }
+
+    /// Finds one more frame, or why there is none.
+    fn advance(&mut self, has_lr: bool) -> Option<Stop> {
+        let ip = self.frames.last()?.ip;
+        match self.unwind(ip) {
+            Unwound::Frame => return None,
+            Unwound::End(stop) => return Some(stop),
+            Unwound::No => {}
+        }
+        // A call to nowhere leaves its return address on top of the stack and the frame pointer at the caller's frame:
+        // the top of the stack goes first then, or the caller would be skipped.
+        let first = self.frames.len() == 1 || (self.x64.is_some() && self.at == At::Instruction);
+        let astray = first && !has_lr && self.modules.target(ip) == Target::Nothing;
+        if astray && let Ok(Some(frame)) = self.candidate(self.sp) {
+            self.guess(frame, None);
+            return None;
+        }
+        if let Some((frame, next_fp)) = self.frame_pointer_step(self.fp, self.sp) {
+            self.guess(frame, Some(next_fp));
+            return None;
+        }
+        match self.scan(self.sp) {
+            Ok(frame) => {
+                self.guess(frame, None);
+                None
+            }
+            Err(stop) => Some(stop),
+        }
+    }
+
+    /// Takes a frame that was not unwound.
+    fn guess(&mut self, frame: Frame, fp: Option<Va>) {
+        self.sp = frame.sp;
+        self.fp = fp.unwrap_or(self.fp);
+        self.sure = false;
+        self.at = At::Return;
+        if let Some(registers) = &mut self.x64 {
+            *registers = x64::Registers::new(frame.ip, frame.sp);
+            if let Some(fp) = fp {
+                registers.set(x64::Register::RBP, fp.0);
+            }
+        }
+        self.frames.push(frame);
+    }
+
+    /// Finds the caller of the frame at `ip` with unwind data.
+    fn unwind(&mut self, ip: Va) -> Unwound {
+        let Some(registers) = self.x64 else { return Unwound::No };
+        if self.modules.target(ip) == Target::Nothing {
+            return Unwound::No;
+        }
+        let modules = self.modules;
+        let Some(image) = modules.image(ip) else { return self.gap(ip, Reason::NoImage) };
+        let stepped = match x64::step(self.memory, &*image, &registers, self.at) {
+            Ok(stepped) => stepped,
+            // After a guess the place may be wrong; otherwise the stack ends here.
+            Err(x64::Stop::Stack(fault)) if self.sure => return Unwound::End(Stop::Unreadable(fault)),
+            Err(stop) => return self.gap(ip, Reason::Data(stop)),
+        };
+        let x64::Registers { rip, rsp, .. } = stepped.registers;
+        let sure = self.sure && stepped.certain;
+        let interrupted = stepped.rule == Rule::MachineFrame;
+        if rsp <= registers.rsp || (interrupted && !self.in_bounds(rsp)) {
+            // Only an interrupt can have come from another stack.
+            if !interrupted {
+                return self.gap(ip, Reason::NoCaller(rip));
+            }
+            self.stacks = self.stacks.saturating_add(1);
+            if self.stacks > MAX_STACKS {
+                return Unwound::End(Stop::TooManyStacks);
+            }
+            self.options.bounds = None;
+        }
+        if rip.0 == 0 && !interrupted {
+            return Unwound::End(Stop::EndOfStack);
+        }
+        if !sure && !interrupted && !self.is_return_address(rip) {
+            return self.gap(ip, Reason::NoCaller(rip));
+        }
+        let call = if interrupted { CallSite::Unknown } else { self.call_site(rip) };
+        self.frames.push(Frame { ip: rip, sp: rsp, trust: Trust::Unwind, call, interrupted });
+        self.x64 = Some(stepped.registers);
+        self.at = stepped.at;
+        self.sp = rsp;
+        self.fp = Va(stepped.registers.get(x64::Register::RBP).unwrap_or_default());
+        self.sure = sure;
+        let from_kernel = ip.0 >> 63 == 1 && rip.0 >> 63 == 0;
+        if interrupted && from_kernel && rip.0 >= 0x1_0000 && self.modules.target(rip) == Target::Nothing {
+            return Unwound::End(Stop::UserMode);
+        }
+        Unwound::Frame
+    }
+
+    fn gap(&mut self, ip: Va, reason: Reason) -> Unwound {
+        if self.gaps.len() < MAX_FRAMES {
+            self.gaps.push(Gap { ip, reason });
+        }
+        Unwound::No
+    }
+
+    /// The image at `address`, where frames are unwound, and the RVA.
+    fn image(&self, address: Va) -> Option<(Rc<dyn CodeImage + '_>, u32)> {
+        self.x64?;
+        let image = self.modules.image(address)?;
+        let rva = address.offset_from(image.base()).and_then(|rva| u32::try_from(rva).ok())?;
+        Some((image, rva))
+    }
+
+    fn call_site(&self, address: Va) -> CallSite {
+        let known = call_site(self.memory, self.machine, address);
+        if known != CallSite::Unknown {
+            return known;
+        }
+        // Code that the dump does not hold may be in the image's file.
+        let from_image = || {
+            let (image, rva) = self.image(address)?;
+            let mut code = [0; LONGEST_CALL as usize];
+            image.read(rva.checked_sub(LONGEST_CALL as u32)?, &mut code).ok()?;
+            Some(x86_call(code))
+        };
+        from_image().unwrap_or(known)
+    }
+
+    fn is_return_address(&self, address: Va) -> bool {
+        if self.modules.target(address) == Target::Nothing || self.call_site(address) == CallSite::NotCall {
+            return false;
+        }
+        // Functions without an entry in the table call nothing.
+        let Some((image, rva)) = self.image(address) else { return true };
+        let Some(call) = rva.checked_sub(1) else { return false };
+        image.is_executable(call) && !matches!(image.function(call), Ok(None))
+    }
+
+    fn in_bounds(&self, va: Va) -> bool {
+        self.options.bounds.is_none_or(|bounds| va >= bounds.limit && va < bounds.base)
+    }
+
+    fn pointer(&self, slot: Va) -> Result<Va, Fault> {
+        self.memory.read_pointer(slot, self.machine.pointer_size()).map(Va)
+    }
+
+    /// The frame whose return address is the word at `slot`, if it could be one.
+    fn candidate(&self, slot: Va) -> Result<Option<Frame>, Fault> {
+        let ip = self.pointer(slot)?;
+        let sp = slot.checked_add(self.word).filter(|sp| self.is_return_address(ip) && self.leads_on(ip, *sp));
+        let call = |ip| self.call_site(ip);
+        Ok(sp.map(|sp| Frame { ip, sp, trust: Trust::Scan, call: call(ip), interrupted: false }))
+    }
+
+    /// Whether unwinding from a frame that may be one gives something that may be its caller. Says yes where unwind
+    /// data cannot tell.
+    fn leads_on(&self, ip: Va, sp: Va) -> bool {
+        let Some((image, _)) = self.image(ip) else { return true };
+        match x64::step(self.memory, &*image, &x64::Registers::new(ip, sp), At::Return) {
+            Ok(stepped) if stepped.rule == Rule::MachineFrame => true,
+            Ok(x64::Stepped { registers, .. }) if registers.rip.0 == 0 => {
+                // Zeros are common on a stack; only a thread's first frame returns to one.
+                let close = |base: Va| base.0.saturating_sub(registers.rsp.0) <= FIRST_FRAME;
+                self.options.bounds.is_none_or(|bounds| close(bounds.base))
+            }
+            Ok(stepped) => self.is_return_address(stepped.registers.rip),
+            Err(x64::Stop::Stack(_) | x64::Stop::NoFunction { .. } | x64::Stop::Overflow(_)) => false,
+            Err(_) => true,
+        }
+    }
+
+    /// The frame that `fp` links to, and the frame pointer saved there.
+    fn frame_pointer_step(&self, fp: Va, sp: Va) -> Option<(Frame, Va)> {
+        if self.options.frame_pointers == FramePointers::Never || self.machine == Machine::Arm {
+            return None;
+        }
+        let (ip, next_fp, above) = self.link(fp, sp)?;
+        let call = self.call_site(ip);
+        let confirmed = match self.options.frame_pointers {
+            FramePointers::Kept => true,
+            _ => call == CallSite::Call || next_fp.0 == 0 || self.link(next_fp, above).is_some(),
+        };
+        let frame = Frame { ip, sp: above, trust: Trust::FramePointer, call, interrupted: false };
+        confirmed.then_some((frame, next_fp))
+    }
+
+    /// Reads the pair {saved frame pointer, return address} at `fp`: both must make sense.
+    fn link(&self, fp: Va, sp: Va) -> Option<(Va, Va, Va)> {
+        if fp < sp || !fp.0.is_multiple_of(self.word) || !self.in_bounds(fp) {
+            return None;
+        }
+        let next_fp = self.pointer(fp).ok()?;
+        let slot = fp.checked_add(self.word)?;
+        let ip = self.pointer(slot).ok()?;
+        let above = slot.checked_add(self.word)?;
+        let next_is_sane = next_fp.0 == 0 || (next_fp >= above && self.in_bounds(next_fp));
+        (self.is_return_address(ip) && next_is_sane).then_some((ip, next_fp, above))
+    }
+
+    /// The next word from `sp` up that could be a return address.
+    fn scan(&self, sp: Va) -> Result<Frame, Stop> {
+        let start = sp.0.checked_next_multiple_of(self.word).ok_or(Stop::EndOfStack)?;
+        let mut slot = Va(start);
+        if let Some(bounds) = self.options.bounds
+            && slot >= bounds.base
+        {
+            return Err(Stop::EndOfStack);
+        }
+        let window = Va(start.saturating_add(SCAN_WINDOW));
+        let end = self.options.bounds.map_or(window, |bounds| bounds.base.min(window));
+        while slot < end {
+            match self.candidate(slot) {
+                Ok(Some(frame)) => return Ok(frame),
+                Ok(None) => {}
+                Err(Fault::NotInDump { .. }) if self.options.bounds.is_none() && slot.0 != start => {
+                    return Err(Stop::EndOfStack);
+                }
+                Err(fault) => return Err(Stop::Unreadable(fault)),
+            }
+            slot = slot.checked_add(self.word).ok_or(Stop::EndOfStack)?;
+        }
+        Err(Stop::NoReturnAddress)
+    }
+}
+
+/// What came of unwinding a frame.
+enum Unwound {
+    /// A frame, which has been taken.
+    Frame,
+    /// The end of the stack.
+    End(Stop),
+    /// Nothing; other means may find more.
+    No,
+}
