@@ -8,7 +8,7 @@ use dumplens_dump::Context;
 use dumplens_report::{Hex, model, protocol};
 use dumplens_unwind::Bounds;
 
-use crate::{kernel::Full, modules::ModuleMap, parts::Parts, symbols::Symbols};
+use crate::{images::Images, kernel::Full, modules::ModuleMap, parts::Parts, symbols::Symbols};
 
 /// An open dump in neutral form.
 pub(crate) struct World {
@@ -27,6 +27,7 @@ pub(crate) struct World {
     /// Addresses of kernel variables that the dump states by name: they prove a kernel's symbols.
     pub(crate) landmarks: Vec<(&'static str, u64)>,
     pub(crate) parts: Box<dyn Parts>,
+    pub(crate) images: Images,
     pub(crate) notes: Vec<Note>,
 }
 

@@ -10,6 +10,7 @@
 extern crate alloc;
 
 mod facts;
+mod images;
 mod job;
 mod kernel;
 mod memory_view;

@@ -16,6 +16,7 @@ use dumplens_unwind::Bounds;
 
 use crate::{
     facts::{Crash, Lists, ThreadContext, ThreadEntry, World},
+    images::Images,
     modules::ModuleMap,
     parts::minidump::MinidumpParts,
     text::{exception_model, system_time},
@@ -59,6 +60,7 @@ pub(crate) fn gather(dump: Minidump, file_name: Option<String>, file_size: u64) 
         symbols: crate::symbols::Symbols::default(),
         landmarks: Vec::new(),
         parts: Box::new(parts),
+        images: Images::default(),
         notes,
     }
 }

@@ -218,6 +218,9 @@ pub(crate) fn stack_world(world: &World) -> StackWorld<'_> {
     StackWorld {
         memory: &*world.memory,
         modules: &world.modules,
+        images: &world.images,
+        files: &world.symbols.files,
         frame_pointers: frame_pointers(world.machine, world.windows, kernel),
+        windows: world.windows,
     }
 }

@@ -1,6 +1,7 @@
 //! Stacks in the report's terms.
 
 use alloc::{
+    rc::Rc,
     string::{String, ToString},
     vec,
     vec::Vec,
@@ -12,9 +13,13 @@ use dumplens_report::{
     Hex,
     model::{self, Trust},
 };
-use dumplens_unwind::{self as unwind, Bounds, CallSite, FramePointers, Stop};
+use dumplens_unwind::{self as unwind, Bounds, CallSite, FramePointers, Gap, Options, Reason, Stop, x64};
 
-use crate::modules::ModuleMap;
+use crate::{
+    images::{Images, Lookup},
+    modules::ModuleMap,
+    symbols::SymbolFile,
+};
 
 /// Note on a scanned frame whose address is known to follow a call.
 pub(crate) const FOLLOWS_CALL: &str = "follows a call instruction";
@@ -23,7 +28,12 @@ pub(crate) const FOLLOWS_CALL: &str = "follows a call instruction";
 pub(crate) struct StackWorld<'a> {
     pub(crate) memory: &'a dyn Memory,
     pub(crate) modules: &'a ModuleMap,
+    pub(crate) images: &'a Images,
+    /// Files that were dropped: images among them.
+    pub(crate) files: &'a [Rc<SymbolFile>],
     pub(crate) frame_pointers: FramePointers,
+    /// Whether the dump is of Windows, where x64 code has unwind data.
+    pub(crate) windows: bool,
 }
 
 /// Whether compilers of this platform keep frame pointers.
@@ -44,22 +54,17 @@ impl StackWorld<'_> {
         bounds: Option<Bounds>,
         thread: Option<u64>,
     ) -> model::Stack {
-        let registers = unwind::Registers {
-            machine: context.machine(),
-            ip: context.instruction_pointer(),
-            sp: context.stack_pointer(),
-            fp: context.frame_pointer(),
-            lr: context.link_register(),
-        };
-        let walked = unwind::walk(self.memory, self.modules, registers, bounds, self.frame_pointers);
+        let walked = self.walk_frames(context, bounds);
         let mut frames = Vec::new();
-        for (index, frame) in walked.frames.iter().enumerate() {
-            self.push_frame(frame, index == 0, &mut frames);
+        for frame in &walked.frames {
+            self.push_frame(frame, &mut frames);
         }
         let mut warnings = Vec::new();
-        if bounds.is_some_and(|bounds| registers.sp < bounds.limit || registers.sp >= bounds.base) {
-            warnings.push(alloc::format!("the stack pointer {} lies outside the thread's stack", registers.sp));
+        let sp = context.stack_pointer();
+        if bounds.is_some_and(|bounds| sp < bounds.limit || sp >= bounds.base) {
+            warnings.push(alloc::format!("the stack pointer {sp} lies outside the thread's stack"));
         }
+        warnings.extend(self.gaps(&walked.gaps));
         if frames.iter().any(|frame| frame.trust == Trust::Scan) {
             warnings.push(
                 "frames found by scanning are candidates: some may be left over from earlier calls, and true callers \
@@ -70,16 +75,60 @@ impl StackWorld<'_> {
         model::Stack { thread, context: source.into(), frames, stop: stop_reason(walked.stop), warnings }
     }
 
+    fn walk_frames(&self, context: &Context, bounds: Option<Bounds>) -> unwind::Stack {
+        let frame_pointers = self.frame_pointers;
+        if context.machine() == Machine::X64 && self.windows {
+            let options = Options { bounds, frame_pointers, most_frames: unwind::MAX_FRAMES };
+            let lookup = Lookup { memory: self.memory, modules: self.modules, images: self.images, files: self.files };
+            return unwind::walk_x64(self.memory, &lookup, &x64_registers(context), &options);
+        }
+        let registers = unwind::Registers {
+            machine: context.machine(),
+            ip: context.instruction_pointer(),
+            sp: context.stack_pointer(),
+            fp: context.frame_pointer(),
+            lr: context.link_register(),
+        };
+        unwind::walk(self.memory, self.modules, registers, bounds, frame_pointers)
+    }
+
+    /// Warnings about modules that could not be unwound: one for each, with the first reason.
+    fn gaps(&self, gaps: &[Gap]) -> Vec<String> {
+        let mut seen = Vec::new();
+        let mut warnings = Vec::new();
+        for gap in gaps {
+            let Some(named) = self.modules.find(gap.ip) else { continue };
+            if seen.contains(&named.module.base) {
+                continue;
+            }
+            seen.push(named.module.base);
+            let file = named.module.file_name();
+            let absent = match gap.reason {
+                Reason::NoImage => true,
+                Reason::Data(stop) => stop.is_absence(),
+                Reason::NoCaller(_) => false,
+            };
+            let location = self.modules.location(gap.ip).unwrap_or_default();
+            warnings.push(match gap.reason {
+                _ if absent => alloc::format!("no unwind data for {file}: frames below its own may be wrong"),
+                Reason::Data(stop) => alloc::format!("{location} cannot be unwound: {stop}"),
+                _ => alloc::format!("unwinding {location} leads to no caller: frames below it may be wrong"),
+            });
+        }
+        warnings
+    }
+
     /// Adds a frame, and the calls that the compiler put into its function above it.
-    fn push_frame(&self, frame: &unwind::Frame, first: bool, frames: &mut Vec<model::Frame>) {
+    fn push_frame(&self, frame: &unwind::Frame, frames: &mut Vec<model::Frame>) {
         // A return address stands behind its call, which may be the last instruction of a line or a function.
-        let back = u64::from(!first);
+        let back = u64::from(!frame.interrupted);
         let at = Va(frame.ip.0.saturating_sub(back));
         let (found, place) = self.modules.place(at).map_or((None, None), |(named, place)| (Some(named), place));
         let unloaded = if found.is_none() { self.modules.find_unloaded(frame.ip) } else { None };
         let base = found.map(|named| named.module.base).or(unloaded.map(|module| module.base));
         let trust = match frame.trust {
             unwind::Trust::Context => Trust::Context,
+            unwind::Trust::Unwind => Trust::Unwind,
             unwind::Trust::FramePointer => Trust::FramePointer,
             unwind::Trust::Scan => Trust::Scan,
         };
@@ -87,6 +136,7 @@ impl StackWorld<'_> {
             (_, None, Some(_)) => Some("in an image that had been unloaded"),
             (_, None, None) if frame.ip.0 < 0x1_0000 => Some("near address 0: no code can be there"),
             (_, None, None) => Some("in no known image"),
+            (Trust::Unwind, ..) if frame.interrupted => Some("interrupted here"),
             (Trust::Scan, ..) if frame.call == CallSite::Call => Some(FOLLOWS_CALL),
             _ => place.as_ref().and_then(|place| place.note),
         };
@@ -120,10 +170,25 @@ impl StackWorld<'_> {
     }
 }
 
+/// The registers of an x64 context that were captured.
+fn x64_registers(context: &Context) -> x64::Registers {
+    let mut registers = x64::Registers::new(context.instruction_pointer(), context.stack_pointer());
+    let names = (0..16).map(x64::Register::new).filter(|register| *register != x64::Register::RSP);
+    let captured = context.registers();
+    for register in names {
+        if let Some(known) = captured.iter().find(|known| known.name == register.name()) {
+            registers.set(register, known.value);
+        }
+    }
+    registers
+}
+
 fn stop_reason(stop: Stop) -> String {
     match stop {
         Stop::EndOfStack => "The stack ends here.".to_string(),
         Stop::NoReturnAddress => "The rest of the stack holds no further return address.".to_string(),
+        Stop::UserMode => "The kernel was entered here from user mode.".to_string(),
+        Stop::TooManyStacks => "Stopped: interrupts lead from stack to stack without end.".to_string(),
         Stop::FrameLimit => alloc::format!("Stopped after {} frames.", unwind::MAX_FRAMES),
         Stop::Unreadable(fault) => alloc::format!("The stack cannot be read further: {fault}."),
     }

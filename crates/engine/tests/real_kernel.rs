@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::rc::Rc;
+
 use common::{ask, open, real, report};
 use dumplens_report::{
     Hex,
@@ -74,6 +76,21 @@ fn the_fault_context_is_taken_from_where_the_parameters_point() {
     assert_eq!((report.dump.process.as_deref(), report.dump.process_id), (Some("System"), Some(4)));
 }
 
+/// What a debugger with all symbols and images at hand finds in nt below `IofCallDriver`.
+const TRUE_NT_FRAMES: [u64; 11] = [
+    0xffff_f804_7c15_48a6,
+    0xffff_f804_7bce_0d1e,
+    0xffff_f804_7bd6_ab7c,
+    0xffff_f804_7c12_3760,
+    0xffff_f804_7c12_362f,
+    0xffff_f804_7c12_6bdd,
+    0xffff_f804_7c1b_df0c,
+    0xffff_f804_7bd6_c2ec,
+    0xffff_f804_7bc2_5975,
+    0xffff_f804_7bd1_7e25,
+    0xffff_f804_7bdf_d0d8,
+];
+
 #[test]
 fn a_scan_of_the_known_stack_holds_every_true_return_address_in_order() {
     let Some(bytes) = real("kernel/triage_x64_0x1000007e_19041.dmp") else { return };
@@ -85,7 +102,7 @@ fn a_scan_of_the_known_stack_holds_every_true_return_address_in_order() {
         "no frame pretends to be more than it is"
     );
     // What a debugger with all symbols and images at hand unwinds below amdppm.
-    let truth: [u64; 22] = [
+    let truth = [
         0xffff_f804_799c_c027,
         0xffff_f804_7996_6f81,
         0xffff_f804_799c_b227,
@@ -97,22 +114,50 @@ fn a_scan_of_the_known_stack_holds_every_true_return_address_in_order() {
         0xffff_f804_7995_cc5f,
         0xffff_f804_7995_a866,
         0xffff_f804_7bc5_2f55,
-        0xffff_f804_7c15_48a6,
-        0xffff_f804_7bce_0d1e,
-        0xffff_f804_7bd6_ab7c,
-        0xffff_f804_7c12_3760,
-        0xffff_f804_7c12_362f,
-        0xffff_f804_7c12_6bdd,
-        0xffff_f804_7c1b_df0c,
-        0xffff_f804_7bd6_c2ec,
-        0xffff_f804_7bc2_5975,
-        0xffff_f804_7bd1_7e25,
-        0xffff_f804_7bdf_d0d8,
     ];
     let mut frames = stack.frames.iter();
-    for address in truth {
+    for address in truth.into_iter().chain(TRUE_NT_FRAMES) {
         assert!(frames.any(|frame| frame.address == Hex(address)), "{address:#x} is missing or out of order");
     }
+}
+
+#[test]
+fn with_their_images_at_hand_drivers_are_unwound() {
+    let Some(bytes) = real("kernel/triage_x64_0x1000007e_19041.dmp") else { return };
+    let mut session = open(bytes).unwrap();
+    for name in ["amdppm.sys/c9c030003b000/amdppm.sys", "Wdf01000.sys/a9a9d36ed1000/Wdf01000.sys"] {
+        let image = real(&format!("kernel/symbols/{name}")).unwrap();
+        session.add_symbols(Rc::new(image), name.rsplit('/').next().unwrap()).unwrap();
+    }
+    let stack = report(&mut session).stack.unwrap();
+    // What another tool finds, from the second frame on; the last one is where unwind data ends.
+    let truth: [u64; 16] = [
+        0xffff_f804_8b58_313f,
+        0xffff_f804_8b58_3234,
+        0xffff_f804_8b5a_0e8f,
+        0xffff_f804_8b5a_83f6,
+        0xffff_f804_8b59_f852,
+        0xffff_f804_799c_c027,
+        0xffff_f804_7996_6f81,
+        0xffff_f804_799c_b227,
+        0xffff_f804_799c_9e21,
+        0xffff_f804_799c_99da,
+        0xffff_f804_799c_b6b1,
+        0xffff_f804_799c_b47a,
+        0xffff_f804_799d_299e,
+        0xffff_f804_7995_cc5f,
+        0xffff_f804_7995_a866,
+        0xffff_f804_7bc5_2f55,
+    ];
+    let unwound: Vec<_> = stack.frames[1..17].iter().map(|frame| (frame.address.0, frame.trust)).collect();
+    assert_eq!(unwound, truth.map(|address| (address, Trust::Unwind)));
+    assert!(stack.frames[17..].iter().all(|frame| frame.trust == Trust::Scan && frame.module.as_deref() == Some("nt")));
+    let mut rest = stack.frames[17..].iter();
+    for address in TRUE_NT_FRAMES {
+        assert!(rest.any(|frame| frame.address == Hex(address)), "{address:#x} is missing or out of order");
+    }
+    let warning = "no unwind data for ntoskrnl.exe: frames below its own may be wrong";
+    assert!(stack.warnings.iter().any(|known| known == warning), "{:?}", stack.warnings);
 }
 
 #[test]

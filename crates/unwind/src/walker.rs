@@ -246,7 +246,9 @@ impl<'a> Walker<'a> {
                 self.options.bounds.is_none_or(|bounds| close(bounds.base))
             }
             Ok(stepped) => self.is_return_address(stepped.registers.rip),
-            Err(x64::Stop::Stack(_) | x64::Stop::NoFunction { .. } | x64::Stop::Overflow(_)) => false,
+            // A frame that reaches beyond the stack is none; one that reaches beyond what was captured may be.
+            Err(x64::Stop::Stack(fault)) => self.options.bounds.is_none_or(|bounds| fault.address() < bounds.base),
+            Err(x64::Stop::NoFunction { .. } | x64::Stop::Overflow(_)) => false,
             Err(_) => true,
         }
     }

@@ -14,6 +14,7 @@ use dumplens_windows::{Hints, Kernel, KernelModule, Process, Processor, Thread};
 use super::{crash, header_size, info, rows};
 use crate::{
     facts::{Crash, Lists, ThreadContext, ThreadEntry, World},
+    images::Images,
     modules::ModuleMap,
     parts::kernel::KernelParts,
 };
@@ -350,6 +351,7 @@ pub(super) fn gather(
         symbols: crate::symbols::Symbols::default(),
         landmarks: super::landmarks(dump.header()),
         parts: Box::new(parts),
+        images: Images::default(),
         notes,
     }
 }

@@ -11,6 +11,7 @@ use dumplens_windows::{Kernel, find_in_memory};
 use super::full::{self, Full};
 use crate::{
     facts::{Crash, World},
+    images::Images,
     parts::image::ImageParts,
 };
 
@@ -73,6 +74,7 @@ pub(crate) fn gather(image: &PhysicalImage, file_name: Option<String>, file_size
         symbols: crate::symbols::Symbols::default(),
         landmarks,
         parts: Box::new(parts),
+        images: Images::default(),
         notes,
     })
 }

@@ -18,6 +18,7 @@ pub(crate) use image::gather as gather_image;
 
 use crate::{
     facts::{Lists, ThreadContext, World},
+    images::Images,
     modules::ModuleMap,
     parts::kernel::KernelParts,
 };
@@ -84,6 +85,7 @@ fn gather_header(dump: &KernelDump, file_name: Option<String>, file_size: u64, m
         symbols: crate::symbols::Symbols::default(),
         landmarks: landmarks(dump.header()),
         parts: Box::new(KernelParts::new(dump, None, Vec::new(), None)),
+        images: Images::default(),
         notes,
     }
 }
@@ -125,6 +127,7 @@ fn gather_small(dump: &KernelDump, file_name: Option<String>, file_size: u64, mu
         symbols: crate::symbols::Symbols::default(),
         landmarks: landmarks(dump.header()),
         parts: Box::new(parts),
+        images: Images::default(),
         notes,
     }
 }

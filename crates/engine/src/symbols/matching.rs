@@ -39,7 +39,7 @@ fn image_of(file: &SymbolFile, module: &Module) -> Option<CodeView> {
 }
 
 /// Images are identified as symbol stores do: by time stamp and size.
-fn is_same_image(timestamp: u32, size: u32, module: &Module) -> bool {
+pub(crate) fn is_same_image(timestamp: u32, size: u32, module: &Module) -> bool {
     module.timestamp == Some(timestamp) && module.size == u64::from(size)
 }
 

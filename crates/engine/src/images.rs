@@ -1,0 +1,136 @@
+//! Images for the unwinder: in the dump's memory, or in a file that was dropped beside it.
+
+use alloc::{collections::BTreeMap, rc::Rc};
+use core::cell::RefCell;
+
+use dumplens_base::{Machine, Memory, Va};
+use dumplens_dump::Module;
+use dumplens_image::{Directory, FileImage, Headers, Image, ImageBytes, MappedImage, Section};
+use dumplens_unwind::{
+    Modules, Target,
+    x64::{Absent, CodeImage},
+};
+
+use crate::{
+    modules::ModuleMap,
+    symbols::{Content, SymbolFile, is_same_image},
+};
+
+/// Most images whose headers are kept. Where a dump has more, they are read again.
+const MAX_HEADERS: usize = 512;
+
+/// What is known of images in memory, read when it is first asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Images {
+    /// By base; `None` for images whose headers are absent or damaged.
+    mapped: RefCell<BTreeMap<Va, Option<Rc<Headers>>>>,
+}
+
+impl Images {
+    fn headers(&self, memory: &dyn Memory, base: Va) -> Option<Rc<Headers>> {
+        if let Some(known) = self.mapped.borrow().get(&base) {
+            return known.clone();
+        }
+        let mapped = Image::mapped(memory, base).ok().filter(|image| image.headers().machine == Machine::X64);
+        let headers = mapped.map(|image| Rc::new(image.headers().clone()));
+        let mut cache = self.mapped.borrow_mut();
+        if cache.len() >= MAX_HEADERS {
+            cache.clear();
+        }
+        cache.insert(base, headers.clone());
+        headers
+    }
+}
+
+/// What a stack walk asks about addresses.
+pub(crate) struct Lookup<'a> {
+    pub(crate) memory: &'a dyn Memory,
+    pub(crate) modules: &'a ModuleMap,
+    pub(crate) images: &'a Images,
+    pub(crate) files: &'a [Rc<SymbolFile>],
+}
+
+impl<'a> Lookup<'a> {
+    /// The file that is this module's image, if it was dropped.
+    fn file(&self, module: &Module) -> Option<&'a Image<FileImage>> {
+        self.files.iter().find_map(|file| match &file.content {
+            Content::Image(image) => {
+                let headers = image.image.headers();
+                is_same_image(headers.timestamp, headers.size_of_image, module).then_some(&image.image)
+            }
+            _ => None,
+        })
+    }
+}
+
+impl Modules for Lookup<'_> {
+    fn target(&self, address: Va) -> Target {
+        self.modules.target(address)
+    }
+
+    fn image(&self, address: Va) -> Option<Rc<dyn CodeImage + '_>> {
+        let module = &self.modules.find(address)?.module;
+        let file = self.file(module);
+        let headers = match file {
+            Some(file) => Known::File(file.headers()),
+            None => Known::Mapped(self.images.headers(self.memory, module.base)?),
+        };
+        Some(Rc::new(Code { base: module.base, headers, mapped: MappedImage::new(self.memory, module.base), file }))
+    }
+}
+
+/// Headers, wherever they were found.
+enum Known<'a> {
+    File(&'a Headers),
+    Mapped(Rc<Headers>),
+}
+
+/// An image in memory, with its file behind it where there is one.
+struct Code<'a> {
+    base: Va,
+    headers: Known<'a>,
+    mapped: MappedImage<'a>,
+    file: Option<&'a Image<FileImage>>,
+}
+
+impl Code<'_> {
+    fn headers(&self) -> &Headers {
+        match &self.headers {
+            Known::File(headers) => headers,
+            Known::Mapped(headers) => headers,
+        }
+    }
+}
+
+impl CodeImage for Code<'_> {
+    fn base(&self) -> Va {
+        self.base
+    }
+
+    fn size(&self) -> u32 {
+        self.headers().size_of_image
+    }
+
+    fn function_table(&self) -> Option<(u32, u32)> {
+        let range = self.headers().directory(Directory::Exception)?;
+        Some((range.rva, range.size))
+    }
+
+    fn read(&self, rva: u32, buf: &mut [u8]) -> Result<(), Absent> {
+        // Reads never leave the image: its neighbour in memory is another one.
+        let end = u64::from(rva).saturating_add(buf.len() as u64);
+        if end > u64::from(self.size()) {
+            return Err(Absent { rva: rva.max(self.size()) });
+        }
+        // Memory first: it shows patches, and relocated code.
+        let read = self.mapped.read_prefix(rva, buf);
+        if read.stopped.is_none() || self.file.is_some_and(|file| file.read_prefix(rva, buf).stopped.is_none()) {
+            return Ok(());
+        }
+        Err(Absent { rva: rva.saturating_add(u32::try_from(read.filled).unwrap_or(u32::MAX)) })
+    }
+
+    fn is_executable(&self, rva: u32) -> bool {
+        self.headers().section_at(rva).is_some_and(Section::is_executable)
+    }
+}
