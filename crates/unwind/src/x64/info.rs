@@ -1,31 +1,47 @@
 use alloc::{vec, vec::Vec};
 
-use super::{Absent, CodeImage, Register, RuntimeFunction, Stop};
+use super::{Absent, CodeImage, Register, RuntimeFunction, Stop, v3};
 
 /// Most records that are followed from one function to its primary one. Compilers write two or three.
 pub(super) const MAX_CHAIN: usize = 32;
 
-/// `UNWIND_INFO` of versions 1 and 2.
+/// `UNWIND_INFO`.
 ///
-/// Source: "x64 exception handling" in Microsoft's C++ documentation; version 2 as LLVM's `Win64EH.h` names it.
+/// Source: "x64 exception handling" and, for version 3, "x64 unwind information v3" in Microsoft's C++ documentation;
+/// version 2 as LLVM's `Win64EH.h` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnwindInfo {
     /// Its RVA.
     pub rva: u32,
-    /// 1 or 2.
+    /// 1, 2 or 3.
     pub version: u8,
-    /// `UNW_FLAG_*`: 1 exception handler, 2 termination handler, 4 chained.
+    /// `UNW_FLAG_*`: 1 exception handler, 2 termination handler, 4 chained; of version 3 also 8, large.
     pub flags: u8,
     /// Length of the prologue in bytes.
-    pub prolog_size: u8,
+    pub prolog_size: u16,
     /// The frame pointer and what lies between it and the stack pointer at that time, in bytes.
     pub frame: Option<(Register, u32)>,
-    /// Number of 16-bit slots that the codes take.
+    /// Number of 16-bit words between the head and what follows.
     pub slots: u8,
     /// The codes, the last action of the prologue first.
     pub codes: Vec<Code>,
+    /// The epilogues that version 3 describes.
+    pub exits: Vec<Exit>,
     /// What follows the codes.
     pub tail: Tail,
+}
+
+/// An epilogue as version 3 describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// Where it starts: in bytes from the function's begin, or from its end if negative.
+    pub start: i32,
+    /// Bytes from its start to the begin of its last instruction.
+    pub last: u32,
+    /// Whether it goes on in the function that the record continues, and not in the caller.
+    pub to_parent: bool,
+    /// What each instruction takes back, in the order of the code. [`Code::offset`] counts from the epilogue's start.
+    pub codes: Vec<Code>,
 }
 
 /// What follows the codes.
@@ -42,8 +58,9 @@ pub enum Tail {
 /// One unwind code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Code {
-    /// Offset, from the function's begin, of the end of the instruction that did this.
-    pub offset: u8,
+    /// The instruction that did this has run when the instruction pointer is this many bytes into the function, or
+    /// further.
+    pub offset: u32,
     /// What it did.
     pub op: Op,
 }
@@ -82,14 +99,22 @@ impl UnwindInfo {
         image.read(rva, &mut head).map_err(absent)?;
         let [first, prolog_size, slots, frame] = head;
         let (version, flags) = (first & 7, first >> 3);
-        if !matches!(version, 1 | 2) {
+        if !matches!(version, 1..=3) {
             return Err(Stop::Version { rva, version });
         }
         let overflow = Stop::Invalid { rva, what: "it runs over the end of the image" };
         let codes_rva = rva.checked_add(4).ok_or(overflow)?;
         let mut bytes = vec![0; usize::from(slots).saturating_mul(2)];
         image.read(codes_rva, &mut bytes).map_err(absent)?;
-        let codes = codes(&bytes, version, rva)?;
+        let body = match version {
+            3 => v3::body(&bytes, head, rva)?,
+            _ => Body {
+                prolog_size: prolog_size.into(),
+                frame: frame_register(frame),
+                codes: codes(&bytes, version, rva)?,
+                exits: Vec::new(),
+            },
+        };
         // The codes are padded to an even number of slots.
         let padded = u32::from(slots).next_multiple_of(2).saturating_mul(2);
         let tail_rva = codes_rva.checked_add(padded).ok_or(overflow)?;
@@ -104,9 +129,8 @@ impl UnwindInfo {
         } else {
             Tail::None
         };
-        let register = frame & 15;
-        let frame = (register != 0).then(|| (Register::new(register), u32::from(frame >> 4).saturating_mul(16)));
-        Ok(Self { rva, version, flags, prolog_size, frame, slots, codes, tail })
+        let Body { prolog_size, frame, codes, exits } = body;
+        Ok(Self { rva, version, flags, prolog_size, frame, slots, codes, exits, tail })
     }
 
     /// The epilogues that a record of version 2 lists for its function: first RVA and length in bytes.
@@ -115,16 +139,28 @@ impl UnwindInfo {
     /// return alone.
     pub fn epilogues(&self, function: RuntimeFunction) -> impl Iterator<Item = (u32, u32)> + '_ {
         let mut codes = self.codes.iter().filter_map(|code| match code.op {
-            Op::Epilogue(high) => Some((code.offset, high)),
+            Op::Epilogue(high) => Some((code.offset, u32::from(high))),
             _ => None,
         });
         // The first code holds the length of all of them, and whether one stands at the function's end.
         let (size, flags) = codes.next().unwrap_or((0, 0));
-        let size = u32::from(size);
         let at_end = (flags & 1 != 0).then_some(size);
-        let listed = codes.map(|(low, high)| u32::from(low) | u32::from(high) << 8).filter(|offset| *offset != 0);
+        let listed = codes.map(|(low, high)| low | high << 8).filter(|offset| *offset != 0);
         at_end.into_iter().chain(listed).filter_map(move |offset| Some((function.end.checked_sub(offset)?, size)))
     }
+}
+
+/// What the versions write differently.
+pub(super) struct Body {
+    pub(super) prolog_size: u16,
+    pub(super) frame: Option<(Register, u32)>,
+    pub(super) codes: Vec<Code>,
+    pub(super) exits: Vec<Exit>,
+}
+
+/// A frame pointer and its offset from the stack pointer; register 0 means that there is none.
+fn frame_register(byte: u8) -> Option<(Register, u32)> {
+    (byte & 15 != 0).then(|| (Register::new(byte), u32::from(byte >> 4).saturating_mul(16)))
 }
 
 fn codes(bytes: &[u8], version: u8, rva: u32) -> Result<Vec<Code>, Stop> {
@@ -159,7 +195,7 @@ fn codes(bytes: &[u8], version: u8, rva: u32) -> Result<Vec<Code>, Stop> {
             (10, _) if info <= 1 => Op::MachineFrame(info == 1),
             _ => return Err(Stop::Invalid { rva, what: "an unwind code that is not defined" }),
         };
-        codes.push(Code { offset, op });
+        codes.push(Code { offset: offset.into(), op });
     }
     Ok(codes)
 }

@@ -12,9 +12,10 @@ mod info;
 mod registers;
 mod step;
 mod stop;
+mod v3;
 
 pub use image::{Absent, CodeImage, RuntimeFunction, entry};
-pub use info::{Code, Op, Tail, UnwindInfo};
+pub use info::{Code, Exit, Op, Tail, UnwindInfo};
 pub use registers::{Register, Registers};
 pub use step::{At, Rule, Stepped, step};
 pub use stop::Stop;

@@ -5,7 +5,7 @@ use dumplens_base::{Memory, MemoryExt, Va};
 use super::{
     CodeImage, Registers, RuntimeFunction, Stop, UnwindInfo,
     epilogue::{self, Exit, Free, Jump},
-    info::{self, MAX_CHAIN, Op, Tail},
+    info::{self, Code, MAX_CHAIN, Op, Tail},
 };
 
 /// Bytes of code that are looked at where more cannot be read.
@@ -89,6 +89,19 @@ pub fn step(memory: &dyn Memory, image: &dyn CodeImage, registers: &Registers, a
     let Some(first) = infos.first() else { return Err(Stop::NoFunction { rva }) };
     let into = rva.checked_sub(function.begin).filter(|_| function.contains(inside));
     let in_prologue = into.filter(|into| *into < u32::from(first.prolog_size));
+    if at == At::Instruction
+        && let Some(exit) = described(first, function, rva)
+    {
+        let start = exit.1;
+        frame.undo(first, &exit.0.codes, |offset| rva.saturating_sub(start) <= offset)?;
+        if exit.0.to_parent {
+            for info in infos.iter().skip(1) {
+                frame.undo(info, &info.codes, |_| true)?;
+            }
+        }
+        frame.leave(0)?;
+        return Ok(frame.done(At::Return, Rule::Epilogue, true));
+    }
     if let Some(exit) = exit.filter(|_| in_prologue.is_none())
         && jumps_out(image, function, rva, &exit, &infos)
     {
@@ -101,7 +114,7 @@ pub fn step(memory: &dyn Memory, image: &dyn CodeImage, registers: &Registers, a
     let certain = at == At::Return || in_prologue.is_some() || code.is_some();
     for (index, info) in infos.iter().enumerate() {
         let progress = in_prologue.filter(|_| index == 0);
-        if frame.undo(info, progress)? {
+        if frame.undo(info, &info.codes, |offset| progress.is_none_or(|progress| offset <= progress))? {
             return Ok(frame.done(At::Instruction, Rule::MachineFrame, certain));
         }
     }
@@ -126,6 +139,16 @@ fn chain(image: &dyn CodeImage, function: RuntimeFunction) -> Result<Vec<UnwindI
     Err(Stop::Loop { rva })
 }
 
+/// The epilogue of version 3 that holds `rva`, and the RVA of its start.
+fn described(info: &UnwindInfo, function: RuntimeFunction, rva: u32) -> Option<(&info::Exit, u32)> {
+    let starts = info.exits.iter().filter_map(|exit| {
+        let from = if exit.start < 0 { function.end } else { function.begin };
+        Some((exit, from.checked_add_signed(exit.start)?))
+    });
+    let holds = |(exit, start): &(&info::Exit, u32)| rva.checked_sub(*start).is_some_and(|into| into <= exit.last);
+    starts.into_iter().find(holds)
+}
+
 /// The code at an interrupted instruction, up to the end of its function.
 fn code_at(image: &dyn CodeImage, function: Option<RuntimeFunction>, rva: u32) -> Option<Vec<u8>> {
     let end = function.map_or(image.size(), |function| function.end);
@@ -141,7 +164,10 @@ fn code_at(image: &dyn CodeImage, function: Option<RuntimeFunction>, rva: u32) -
 /// Whether what ends in a jump is an epilogue.
 fn jumps_out(image: &dyn CodeImage, function: RuntimeFunction, rva: u32, exit: &Exit, infos: &[UnwindInfo]) -> bool {
     let Some(info) = infos.first() else { return false };
-    if info.version >= 2 {
+    if info.version == 3 {
+        return false;
+    }
+    if info.version == 2 {
         // Version 2 says where epilogues are; whatever looks like one elsewhere is none.
         let holds = |(start, size): (u32, u32)| rva.checked_sub(start).is_some_and(|into| into < size);
         return info.epilogues(function).any(holds);
@@ -200,11 +226,12 @@ impl Frame<'_> {
         self.leave(exit.extra)
     }
 
-    /// Takes back what the prologue did, as far as it had run: `progress` is how far into the function it was, `None`
-    /// if all of it had run. Returns whether a machine frame ended it.
-    fn undo(&mut self, info: &UnwindInfo, progress: Option<u32>) -> Result<bool, Stop> {
-        let done = |offset: u8| progress.is_none_or(|progress| u32::from(offset) <= progress);
-        let framed = progress.is_none() || info.codes.iter().any(|code| code.op == Op::SetFrame && done(code.offset));
+    /// Takes back what the prologue did: those of `codes` that `applies` says yes to, by their offset. Returns whether
+    /// a machine frame ended it.
+    fn undo(&mut self, info: &UnwindInfo, codes: &[Code], applies: impl Fn(u32) -> bool) -> Result<bool, Stop> {
+        // In a part that continues another, the primary function has set the frame pointer.
+        let sets = |code: &&Code| code.op == Op::SetFrame;
+        let framed = codes.iter().find(sets).is_none_or(|code| applies(code.offset));
         let frame_base = |registers: &Registers| match info.frame {
             Some((register, offset)) if framed => {
                 let value = registers.get(register).ok_or(Stop::UnknownRegister(register))?;
@@ -218,7 +245,7 @@ impl Frame<'_> {
             super::Register::RSP => Err(Stop::Invalid { rva: info.rva, what: "it restores rsp" }),
             _ => Ok(register),
         };
-        for code in info.codes.iter().filter(|code| done(code.offset)) {
+        for code in codes.iter().filter(|code| applies(code.offset)) {
             match code.op {
                 Op::Push(register) => {
                     let value = self.pop()?;
