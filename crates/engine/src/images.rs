@@ -1,6 +1,6 @@
 //! Images for the unwinder: in the dump's memory, or in a file that was dropped beside it.
 
-use alloc::{collections::BTreeMap, rc::Rc};
+use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
 use core::cell::RefCell;
 
 use dumplens_base::{Machine, Memory, Va};
@@ -8,7 +8,7 @@ use dumplens_dump::Module;
 use dumplens_image::{Directory, FileImage, Headers, Image, ImageBytes, MappedImage, Section};
 use dumplens_unwind::{
     Modules, Target,
-    x64::{Absent, CodeImage},
+    x64::{Absent, CodeImage, DynamicTable},
 };
 
 use crate::{
@@ -24,9 +24,16 @@ const MAX_HEADERS: usize = 512;
 pub(crate) struct Images {
     /// By base; `None` for images whose headers are absent or damaged.
     mapped: RefCell<BTreeMap<Va, Option<Rc<Headers>>>>,
+    /// Function tables of code that the process made while it ran.
+    generated: Vec<DynamicTable>,
 }
 
 impl Images {
+    /// With the function tables of code that the process made while it ran.
+    pub(crate) fn with_generated(generated: Vec<DynamicTable>) -> Self {
+        Self { generated, ..Self::default() }
+    }
+
     fn headers(&self, memory: &dyn Memory, base: Va) -> Option<Rc<Headers>> {
         if let Some(known) = self.mapped.borrow().get(&base) {
             return known.clone();
@@ -61,15 +68,25 @@ impl<'a> Lookup<'a> {
             _ => None,
         })
     }
+
+    fn generated(&self, address: Va) -> Option<&'a DynamicTable> {
+        self.images.generated.iter().find(|table| table.covers(address))
+    }
 }
 
 impl Modules for Lookup<'_> {
     fn target(&self, address: Va) -> Target {
-        self.modules.target(address)
+        match self.modules.target(address) {
+            Target::Nothing if self.generated(address).is_some() => Target::Code,
+            target => target,
+        }
     }
 
     fn image(&self, address: Va) -> Option<Rc<dyn CodeImage + '_>> {
-        let module = &self.modules.find(address)?.module;
+        let Some(named) = self.modules.find(address) else {
+            return Some(Rc::new(self.generated(address)?.image(self.memory)));
+        };
+        let module = &named.module;
         let file = self.file(module);
         let headers = match file {
             Some(file) => Known::File(file.headers()),

@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, rc::Rc, string::String, string::ToString, vec::Vec};
 
 use dumplens_analysis::{Mode, System};
-use dumplens_base::{Memory, Note};
+use dumplens_base::{Machine, Memory, Note};
 use dumplens_dump::{
     FileTime,
     minidump::{Minidump, MiscInfo, Os, StreamType, SystemInfo, Thread},
@@ -12,7 +12,10 @@ use dumplens_report::{
     Hex,
     model::{self, DumpFormat, DumpInfo},
 };
-use dumplens_unwind::Bounds;
+use dumplens_unwind::{
+    Bounds,
+    x64::{DynamicTable, RuntimeFunction},
+};
 
 use crate::{
     facts::{Crash, Lists, ThreadContext, ThreadEntry, World},
@@ -46,6 +49,7 @@ pub(crate) fn gather(dump: Minidump, file_name: Option<String>, file_size: u64) 
     let info = info(&dump, &misc, &modules, file_name, file_size, &mut notes);
     let threads = threads(&dump, &list, &modules, &crash, &mut notes);
     let processes = process(&dump, &info, &misc, list.len());
+    let images = Images::with_generated(generated(&dump, machine, &mut notes));
     let parts = MinidumpParts::new(Rc::new(dump), list);
     World {
         mode: Mode::User,
@@ -60,9 +64,22 @@ pub(crate) fn gather(dump: Minidump, file_name: Option<String>, file_size: u64) 
         symbols: crate::symbols::Symbols::default(),
         landmarks: Vec::new(),
         parts: Box::new(parts),
-        images: Images::default(),
+        images,
         notes,
     }
+}
+
+/// Function tables of code that the process made while it ran.
+fn generated(dump: &Minidump, machine: Machine, notes: &mut Vec<Note>) -> Vec<DynamicTable> {
+    if machine != Machine::X64 || dump.stream(StreamType::FunctionTable).is_none() {
+        return Vec::new();
+    }
+    let tables = dump.function_tables(notes).unwrap_or_default().into_iter().map(|table| {
+        let entry = |&[begin, end, unwind]: &[u32; 3]| RuntimeFunction { begin, end, unwind };
+        let functions = table.functions.iter().map(entry).collect();
+        DynamicTable::new(table.base, table.minimum, table.maximum, functions)
+    });
+    tables.collect()
 }
 
 fn crash(dump: &Minidump, threads: &[Thread], notes: &mut Vec<Note>) -> Crash {

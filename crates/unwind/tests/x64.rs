@@ -147,6 +147,29 @@ fn chained_and_indirect_entries_lead_to_the_primary_function() {
 }
 
 #[test]
+fn generated_code_is_unwound_with_its_dynamic_table() {
+    use x64::{DynamicTable, RuntimeFunction};
+    // Word 0: unwind data: sub rsp, 8 (4); words from 4 up: code; words from 0x10 up: the stack.
+    let mut words = vec![u64::from_le_bytes([1, 4, 1, 0, 4, 2, 0, 0]), 0, 0, 0];
+    words.resize(0x10, 0x9090_9090_9090_9090);
+    words.extend([8, 0x77]);
+    let functions = vec![
+        RuntimeFunction { begin: 0x60, end: 0x70, unwind: 0x5000 },
+        RuntimeFunction { begin: 0x20, end: 0x40, unwind: 0 },
+    ];
+    let table = DynamicTable::new(Va(STACK), Va(STACK + 0x20), Va(STACK + 0x80), functions);
+    assert!(table.covers(Va(STACK + 0x20)) && !table.covers(Va(STACK)) && !table.covers(Va(STACK + 0x80)));
+    let memory = Words(words);
+    let from = |offset| Registers::new(Va(STACK + offset), Va(STACK + 0x80));
+    let stepped = step(&memory, &table.image(&memory), &from(0x30), At::Instruction).unwrap();
+    assert_eq!((stepped.rule, stepped.registers.rip), (Rule::Body, Va(0x77)));
+    let absent = step(&memory, &table.image(&memory), &from(0x60), At::Instruction);
+    assert_eq!(absent, Err(x64::Stop::InfoUnreadable { rva: 0x5000 }));
+    let between = step(&memory, &table.image(&memory), &from(0x50), At::Return);
+    assert_eq!(between, Err(x64::Stop::NoFunction { rva: 0x50 }));
+}
+
+#[test]
 fn machine_frames_lead_to_what_was_interrupted() {
     for (error_code, words) in [(0, 0), (1, 1)] {
         let mut image = Built::new();

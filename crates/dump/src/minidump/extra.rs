@@ -38,7 +38,7 @@ pub struct Token {
 }
 
 /// One table of unwind data for generated code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionTable {
     /// First address covered.
     pub minimum: Va,
@@ -48,6 +48,9 @@ pub struct FunctionTable {
     pub base: Va,
     /// Number of entries.
     pub entries: u32,
+    /// The entries of an x64 process: begin, end and unwind data, as offsets from the base. Empty where an entry has
+    /// another size than those have.
+    pub functions: Vec<[u32; 3]>,
 }
 
 /// The parts of `MINIDUMP_SYSTEM_MEMORY_INFO_1` that people ask for; counts are pages.
@@ -156,12 +159,20 @@ impl Minidump {
                 let maximum = Va(table.u64("maximum address")?);
                 let base = Va(table.u64("base address")?);
                 let entries = table.u32("entry count")?;
-                let data = u64::from(entries).saturating_mul(u64::from(entry)).saturating_add(u64::from(native));
-                bytes.skip(usize::try_from(data).unwrap_or(usize::MAX), "function table entries")?;
+                let len = u64::from(entries).saturating_mul(u64::from(entry));
+                let data = len.saturating_add(native.into());
+                bytes.skip(native as usize, "native descriptor")?;
+                let mut rest = bytes.split(usize::try_from(len).unwrap_or(usize::MAX), "function table entries")?;
+                let mut functions = Vec::new();
+                // The bytes are there: the count cannot ask for more than the stream has.
+                for _ in 0..if entry == 12 { entries } else { 0 } {
+                    let mut word = || rest.u32("function table entry");
+                    functions.push([word()?, word()?, word()?]);
+                }
                 // Each table is padded to 8 bytes; the last one may end without.
                 let misaligned = (8 - data % 8) % 8;
                 let _ = bytes.skip(misaligned as usize, "function table padding");
-                tables.push(FunctionTable { minimum, maximum, base, entries });
+                tables.push(FunctionTable { minimum, maximum, base, entries, functions });
             }
             Ok(tables)
         })

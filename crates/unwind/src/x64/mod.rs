@@ -6,6 +6,7 @@
 //! Unwind data comes from a file that may lie. Every record is read on demand and checked; what is wrong is a
 //! [`Stop`] that names the place.
 
+mod dynamic;
 mod epilogue;
 mod image;
 mod info;
@@ -14,6 +15,7 @@ mod step;
 mod stop;
 mod v3;
 
+pub use dynamic::{DynamicCode, DynamicTable};
 pub use image::{Absent, CodeImage, RuntimeFunction, entry};
 pub use info::{Code, Exit, Op, Tail, UnwindInfo};
 pub use registers::{Register, Registers};
