@@ -13,7 +13,7 @@ use dumplens_report::{
     Hex,
     model::{self, Trust},
 };
-use dumplens_unwind::{self as unwind, Bounds, CallSite, FramePointers, Gap, Options, Reason, Stop, x64};
+use dumplens_unwind::{self as unwind, Bounds, CallSite, Entry, FramePointers, Gap, Options, Reason, Stop, x64};
 
 use crate::{
     images::{Images, Lookup},
@@ -55,9 +55,28 @@ impl StackWorld<'_> {
         thread: Option<u64>,
     ) -> model::Stack {
         let walked = self.walk_frames(context, bounds);
+        let keys: Vec<_> = walked.frames.iter().map(|frame| (frame.ip, frame.trust)).collect();
         let mut frames = Vec::new();
-        for frame in &walked.frames {
-            self.push_frame(frame, &mut frames);
+        let mut stop = walked.stop;
+        for entry in unwind::fold(&keys) {
+            if frames.len() >= unwind::MAX_FRAMES {
+                stop = Stop::FrameLimit;
+                break;
+            }
+            let (first, period, rounds) = match entry {
+                Entry::Frame(index) => (index, 1, 1),
+                Entry::Repeated { first, period, rounds } => (first, period, rounds),
+            };
+            for frame in walked.frames.iter().skip(first).take(period) {
+                self.push_frame(frame, &mut frames);
+            }
+            if let Some(last) = frames.last_mut().filter(|_| rounds > 1) {
+                let note = match period {
+                    1 => alloc::format!("this frame stands here {rounds} times"),
+                    _ => alloc::format!("the last {period} frames stand here {rounds} times"),
+                };
+                last.note = Some(last.note.take().map_or(note.clone(), |known| alloc::format!("{known}; {note}")));
+            }
         }
         let mut warnings = Vec::new();
         let sp = context.stack_pointer();
@@ -72,13 +91,13 @@ impl StackWorld<'_> {
                     .to_string(),
             );
         }
-        model::Stack { thread, context: source.into(), frames, stop: stop_reason(walked.stop), warnings }
+        model::Stack { thread, context: source.into(), frames, stop: stop_reason(stop), warnings }
     }
 
     fn walk_frames(&self, context: &Context, bounds: Option<Bounds>) -> unwind::Stack {
         let frame_pointers = self.frame_pointers;
         if context.machine() == Machine::X64 && self.windows {
-            let options = Options { bounds, frame_pointers, most_frames: unwind::MAX_FRAMES };
+            let options = Options { bounds, frame_pointers, most_frames: unwind::MAX_UNWOUND_FRAMES };
             let lookup = Lookup { memory: self.memory, modules: self.modules, images: self.images, files: self.files };
             return unwind::walk_x64(self.memory, &lookup, &x64_registers(context), &options);
         }
