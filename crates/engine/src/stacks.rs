@@ -24,6 +24,9 @@ use crate::{
 /// Note on a scanned frame whose address is known to follow a call.
 pub(crate) const FOLLOWS_CALL: &str = "follows a call instruction";
 
+/// Most names in one warning, and most warnings of one kind.
+const MOST_NAMES: usize = 8;
+
 /// What a walk needs beside the registers.
 pub(crate) struct StackWorld<'a> {
     pub(crate) memory: &'a dyn Memory,
@@ -111,29 +114,36 @@ impl StackWorld<'_> {
         unwind::walk(self.memory, self.modules, registers, bounds, frame_pointers)
     }
 
-    /// Warnings about modules that could not be unwound: one for each, with the first reason.
+    /// Warnings about modules that could not be unwound: one for all that lack unwind data, one for each where it is
+    /// there and does not help, with the first reason.
     fn gaps(&self, gaps: &[Gap]) -> Vec<String> {
         let mut seen = Vec::new();
+        let mut absent = Vec::new();
         let mut warnings = Vec::new();
         for gap in gaps {
-            let Some(named) = self.modules.find(gap.ip) else { continue };
-            if seen.contains(&named.module.base) {
+            let Some(named) = self.modules.find(gap.ip).filter(|named| !seen.contains(&named.module.base)) else {
                 continue;
-            }
-            seen.push(named.module.base);
-            let file = named.module.file_name();
-            let absent = match gap.reason {
-                Reason::NoImage => true,
-                Reason::Data(stop) => stop.is_absence(),
-                Reason::NoCaller(_) => false,
             };
-            let location = self.modules.location(gap.ip).unwrap_or_default();
-            warnings.push(match gap.reason {
-                _ if absent => alloc::format!("no unwind data for {file}: frames below its own may be wrong"),
-                Reason::Data(stop) => alloc::format!("{location} cannot be unwound: {stop}"),
-                _ => alloc::format!("unwinding {location} leads to no caller: frames below it may be wrong"),
-            });
+            seen.push(named.module.base);
+            let location = || self.modules.location(gap.ip).unwrap_or_default();
+            match gap.reason {
+                Reason::Data(stop) if !stop.is_absence() => {
+                    warnings.push(alloc::format!("{} cannot be unwound: {stop}", location()));
+                }
+                Reason::NoCaller(_) => {
+                    warnings.push(alloc::format!("unwinding {} leads to no caller", location()));
+                }
+                Reason::NoImage | Reason::Data(_) => absent.push(named.module.file_name()),
+            }
         }
+        if !absent.is_empty() {
+            let more = absent.len().saturating_sub(MOST_NAMES);
+            absent.truncate(MOST_NAMES);
+            let more = if more > 0 { alloc::format!(" and {more} more") } else { String::new() };
+            let text = alloc::format!("no unwind data for {}{more}: frames below may be wrong", absent.join(", "));
+            warnings.insert(0, text);
+        }
+        warnings.truncate(MOST_NAMES);
         warnings
     }
 
