@@ -18,29 +18,29 @@ pub(crate) const LONGEST_CALL: u64 = 7;
 #[must_use]
 pub fn call_site(memory: &dyn Memory, machine: Machine, return_address: Va) -> CallSite {
     match machine {
-        Machine::X86 | Machine::X64 => x86(memory, return_address),
+        Machine::X86 | Machine::X64 => x86(memory, machine, return_address),
         Machine::Arm64 => arm64(memory, return_address),
         Machine::Arm | Machine::Other(_) => CallSite::Unknown,
     }
 }
 
-fn x86(memory: &dyn Memory, return_address: Va) -> CallSite {
+fn x86(memory: &dyn Memory, machine: Machine, return_address: Va) -> CallSite {
     let mut code = [0; LONGEST_CALL as usize];
     let Some(start) = return_address.0.checked_sub(LONGEST_CALL) else { return CallSite::NotCall };
     match memory.read_exact(Va(start), &mut code) {
-        Ok(()) => x86_call(code),
+        Ok(()) => x86_call(code, machine),
         Err(_) => CallSite::Unknown,
     }
 }
 
 /// Whether the seven bytes before a return address end in a call.
-pub(crate) fn x86_call(code: [u8; LONGEST_CALL as usize]) -> CallSite {
+pub(crate) fn x86_call(code: [u8; LONGEST_CALL as usize], machine: Machine) -> CallSite {
     let [a, b, c, d, e, f, g] = code;
     // `modrm` of an `FF /2` (call) whose operand takes exactly `tail` bytes after the ModRM byte.
     let indirect =
         |opcode: u8, modrm: u8, tail: u8| opcode == 0xff && modrm >> 3 & 7 == 2 && operand_tail(modrm) == tail;
     let is_call = c == 0xe8 // call rel32
-        || a == 0x9a // far call, 32-bit code
+        || (a == 0x9a && machine == Machine::X86) // far call, which 64-bit code has not
         || indirect(f, g, 0)
         || indirect(e, f, 1)
         || indirect(d, e, 2)

@@ -203,7 +203,7 @@ impl<'a> Walker<'a> {
             let (image, rva) = self.image(address)?;
             let mut code = [0; LONGEST_CALL as usize];
             image.read(rva.checked_sub(LONGEST_CALL as u32)?, &mut code).ok()?;
-            Some(x86_call(code))
+            Some(x86_call(code, self.machine))
         };
         from_image().unwrap_or(known)
     }

@@ -14,7 +14,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use common::{FileCode, images};
 use dumplens_base::Va;
-use dumplens_unwind::x64::{At, CodeImage, Register, Registers, Rule, RuntimeFunction, Tail, UnwindInfo, entry, step};
+use dumplens_unwind::x64::{
+    Absent, At, CodeImage, Register, Registers, Rule, RuntimeFunction, Tail, UnwindInfo, entry, step,
+};
 use iced_x86::{Decoder, DecoderOptions, Instruction};
 use machine::{Flow, State, Stopped};
 
@@ -29,6 +31,8 @@ struct Tally {
     reached: usize,
     /// Points in functions that push what their unwind data does not tell of: hand-written code, wrong for every tool.
     untold: usize,
+    /// Points that come out right and wrong where the code is not readable.
+    blind: (usize, usize),
     wrong: Vec<String>,
 }
 
@@ -73,12 +77,37 @@ fn root(code: &FileCode, mut function: RuntimeFunction) -> u32 {
     }
 }
 
-fn check(code: &FileCode, rva: u32, state: &State, at: At) -> Result<Rule, String> {
-    let mut registers = Registers::new(Va(code.base + u64::from(rva)), Va(state.rsp()));
+/// An image whose code is not in the dump, as is common: only its function table and unwind data are.
+struct Blind<'a>(&'a FileCode);
+
+impl CodeImage for Blind<'_> {
+    fn base(&self) -> Va {
+        self.0.base()
+    }
+
+    fn size(&self) -> u32 {
+        self.0.size()
+    }
+
+    fn function_table(&self) -> Option<(u32, u32)> {
+        self.0.function_table()
+    }
+
+    fn read(&self, rva: u32, buf: &mut [u8]) -> Result<(), Absent> {
+        if self.0.is_executable(rva) { Err(Absent { rva }) } else { self.0.read(rva, buf) }
+    }
+
+    fn is_executable(&self, rva: u32) -> bool {
+        self.0.is_executable(rva)
+    }
+}
+
+fn check(code: &dyn CodeImage, rva: u32, state: &State, at: At) -> Result<Rule, (bool, String)> {
+    let mut registers = Registers::new(Va(code.base().0 + u64::from(rva)), Va(state.rsp()));
     for number in (0..16).filter(|number| *number != 4) {
         registers.set(Register::new(number), state.value(number));
     }
-    let stepped = step(&state.memory(), code, &registers, at).map_err(|stop| stop.to_string())?;
+    let stepped = step(&state.memory(), code, &registers, at).map_err(|stop| (false, stop.to_string()))?;
     let callers = &stepped.registers;
     let mut wrong = Vec::new();
     if callers.rip.0 != RETURN {
@@ -92,7 +121,11 @@ fn check(code: &FileCode, rva: u32, state: &State, at: At) -> Result<Rule, Strin
             wrong.push(format!("{} {:x?}", register.name(), callers.get(register)));
         }
     }
-    if wrong.is_empty() { Ok(stepped.rule) } else { Err(format!("{:?}: {}", stepped.rule, wrong.join(", "))) }
+    if wrong.is_empty() {
+        Ok(stepped.rule)
+    } else {
+        Err((stepped.certain, format!("{:?}: {}", stepped.rule, wrong.join(", "))))
+    }
 }
 
 /// Runs the function at `start`; adds the targets of calls to functions that have no entry to `leaves`.
@@ -118,10 +151,18 @@ fn simulate(parts: &Parts<'_>, start: u32, tally: &mut Tally, leaves: &mut BTree
             match check(code, rva, &state, *at) {
                 Ok(rule) => *tally.points.entry(format!("{at:?} {rule:?}")).or_default() += 1,
                 Err(_) if state.rsp() != machine::ENTRY && parts.tells_nothing(rva) => tally.untold += 1,
-                Err(error) => tally
+                Err((_, error)) => tally
                     .wrong
                     .push(format!("{rva:#x} ({start:#x}) {at:?} {:02x?}: {error}", &bytes[..instruction.len()])),
             }
+        }
+        // Without the code an epilogue cannot be told from the body: wrong now and then, but never sure of it.
+        match check(&Blind(code), rva, &state, At::Instruction) {
+            Err((true, error)) if !parts.tells_nothing(rva) => {
+                tally.wrong.push(format!("{rva:#x} sure without its code: {error}"));
+            }
+            Err(_) => tally.blind.1 += 1,
+            Ok(_) => tally.blind.0 += 1,
         }
         tally.reached += instruction.len();
         let next = rva + instruction.len() as u32;
@@ -188,12 +229,14 @@ fn unwinding_gives_back_what_simulated_functions_were_called_with() {
         let name = path.file_name().unwrap().to_string_lossy();
         println!(
             "{name}: {with_entries} functions ({continued} more parts) and {} leaves; {} of {bytes} bytes reached; \
-             points {:?}; paths given up {:?}; not told by the image {}; wrong {}",
+             points {:?}; paths given up {:?}; not told by the image {}; \
+             without the code (right, wrong and unsure) {:?}; wrong {}",
             tally.functions - with_entries,
             tally.reached,
             tally.points,
             tally.unfinished,
             tally.untold,
+            tally.blind,
             tally.wrong.len(),
         );
         assert!(tally.untold < 16, "{name}");
