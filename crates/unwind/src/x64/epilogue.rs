@@ -159,6 +159,22 @@ impl Exit {
     }
 }
 
+/// The rest of an epilogue of `size` bytes that version 2 lists, from `into` bytes on, without its code: it pops what
+/// the prologue pushed, one byte for each of the first eight registers, two for the others, and returns. `None` if it
+/// is not made of that.
+pub(super) fn of_codes(infos: &[UnwindInfo], into: u32, size: u32) -> Option<Exit> {
+    let mut at = 0_u32;
+    let mut pops = Vec::new();
+    for code in infos.iter().flat_map(|info| &info.codes) {
+        let Op::Push(register) = code.op else { continue };
+        if at >= into {
+            pops.push(register);
+        }
+        at = at.saturating_add(if register.number() < 8 { 1 } else { 2 });
+    }
+    (at.checked_add(1)? == size).then_some(Exit { free: None, pops, extra: 0, jump: None })
+}
+
 /// Whether a jump from `function` to `target` leaves it for good, its frame freed. A jump to another part of the same
 /// function, or into the middle of any other, does not.
 pub(super) fn leaves(image: &dyn CodeImage, function: RuntimeFunction, info: &UnwindInfo, target: i64) -> bool {

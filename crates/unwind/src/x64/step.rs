@@ -110,8 +110,19 @@ pub fn step(memory: &dyn Memory, image: &dyn CodeImage, registers: &Registers, a
         frame.carry_out(&exit)?;
         return Ok(frame.done(At::Return, Rule::Epilogue, certain));
     }
-    // Unread code of an interrupted instruction might be that of an epilogue.
-    let certain = at == At::Return || in_prologue.is_some() || code.is_some();
+    // Unread code of an interrupted instruction might be that of an epilogue, which only version 1 does not tell.
+    let mut certain = at == At::Return || in_prologue.is_some() || code.is_some();
+    if !certain && first.version == 2 {
+        match first.epilogues(function).find(|(start, size)| rva.checked_sub(*start).is_some_and(|into| into < *size)) {
+            None => certain = true,
+            Some((start, size)) => {
+                if let Some(exit) = epilogue::of_codes(&infos, rva.saturating_sub(start), size) {
+                    frame.carry_out(&exit)?;
+                    return Ok(frame.done(At::Return, Rule::Epilogue, true));
+                }
+            }
+        }
+    }
     for (index, info) in infos.iter().enumerate() {
         let progress = in_prologue.filter(|_| index == 0);
         if frame.undo(info, &info.codes, |offset| progress.is_none_or(|progress| offset <= progress))? {
