@@ -6,7 +6,7 @@ use dumplens_dump::{DebugId, Guid, Module};
 use dumplens_image::CodeView;
 use dumplens_isf::Isf;
 use dumplens_report::model::SymbolStatus;
-use dumplens_symbols::{Location, PdbFile, SymbolKind};
+use dumplens_symbols::{Location, PdbFile, Style, SymbolKind, demangle};
 
 use super::{Content, InlinePlace, Names, Place, SymbolFile, Symbols, files::ImageFile};
 use crate::modules::{ModuleMap, ModuleSymbols};
@@ -218,15 +218,9 @@ impl Names for SymbolFile {
             Content::Image(image) => image.place(rva),
             Content::Pdb(pdb) => pdb.lookup(rva).ok().flatten().map(|location| pdb_place(&location)),
             Content::Isf(table) => {
-                let (function, offset) = table.nearest(u64::from(rva))?;
-                Some(Place {
-                    function: function.into(),
-                    offset,
-                    file: None,
-                    line: None,
-                    inlines: Vec::new(),
-                    note: None,
-                })
+                let (name, offset) = table.nearest(u64::from(rva))?;
+                let function = demangle(name, Style::Name).unwrap_or_else(|| name.into());
+                Some(Place { function, offset, file: None, line: None, inlines: Vec::new(), note: None })
             }
         }
     }
