@@ -25,7 +25,7 @@ pub(crate) struct SymbolFile {
 /// What a symbol file is.
 pub(crate) enum Content {
     /// An image: it names its PDB, and has exports.
-    Image(ImageFile),
+    Image(Box<ImageFile>),
     /// A symbol table of Volatility 3: names and types of one image.
     Isf(Box<Isf>),
     /// A program database.
@@ -75,7 +75,7 @@ impl SymbolFile {
         let start = head.get_mut(..len).unwrap_or_default();
         source.read_at(0, start).map_err(|error| AddError::Damaged(error.to_string()))?;
         let content = if start.starts_with(b"MZ") {
-            Content::Image(ImageFile::open(source)?)
+            Content::Image(Box::new(ImageFile::open(source)?))
         } else if is_pdb(start) {
             let pdb = PdbFile::open(source, PDB_BUDGET);
             Content::Pdb(Box::new(pdb.map_err(|error| AddError::Damaged(error.to_string()))?))
