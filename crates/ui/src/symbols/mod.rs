@@ -158,7 +158,7 @@ impl App {
                 let Some(job) = next else { break };
                 let stop = Rc::<Cell<bool>>::default();
                 symbols.stop.set_value(Rc::clone(&stop));
-                Adding { app: self, stop, outcomes: Vec::new() }.run(job).await;
+                Adding { app: self, stop, outcomes: Vec::new(), trouble: None }.run(job).await;
             }
             symbols.busy.set(None);
         });
@@ -174,6 +174,8 @@ struct Adding {
     app: App,
     stop: Rc<Cell<bool>>,
     outcomes: Vec<Outcome>,
+    /// Why a file could not be kept.
+    trouble: Option<String>,
 }
 
 impl Adding {
@@ -293,13 +295,13 @@ impl Adding {
         }
     }
 
-    async fn keep(&self, file: &File, module: &str) {
+    async fn keep(&mut self, file: &File, module: &str) {
         let Some(needs) = self.needs().await else { return };
         let place =
             needs.iter().find(|need| need.module == module).and_then(|need| Wanted::place(need, &file.name()));
         let Some(place) = place else { return };
         if let Err(trouble) = keep::store(file, &place).await {
-            self.app.toast.set(Some(trouble));
+            self.trouble = Some(trouble);
         }
         self.app.symbols.keeping.set(keep::look().await);
     }
@@ -338,12 +340,17 @@ impl Adding {
         }
         app.symbols.generation.update(|count| *count = count.wrapping_add(1));
         // An image can make sense of a PDB that was added before: only now is it clear which files belong nowhere.
+        let earlier = app.symbols.results.get_untracked();
+        let is_named = |outcome: &&Outcome| matches!(outcome.result, Fate::Named(..));
+        let named: Vec<String> =
+            self.outcomes.iter().chain(&earlier).filter(is_named).map(|outcome| outcome.name.to_lowercase()).collect();
         for outcome in &mut self.outcomes {
             if let Fate::Unmatched(identity) = &outcome.result {
-                let stem = |name: &str| name.to_lowercase();
-                let used = needs.iter().find(|need| {
+                let name = outcome.name.to_lowercase();
+                // The engine says by name which file a module's names are from; of two that are called alike, the other is.
+                let used = needs.iter().filter(|_| !named.contains(&name)).find(|need| {
                     need.symbols != SymbolStatus::Mismatched
-                        && need.reason.as_ref().is_some_and(|reason| stem(reason).contains(&stem(&outcome.name)))
+                        && need.reason.as_ref().is_some_and(|reason| reason.to_lowercase().contains(&name))
                 });
                 outcome.result = match used {
                     Some(need) => Fate::Named(vec![need.module.clone()], identity.clone()),
@@ -352,7 +359,8 @@ impl Adding {
             }
         }
         if !quiet || self.outcomes.iter().any(|outcome| matches!(outcome.result, Fate::Named(..))) {
-            app.toast.set(Some(sentence(&self.outcomes)));
+            let said = [Some(sentence(&self.outcomes)), self.trouble.take()];
+            app.toast.set(Some(said.into_iter().flatten().collect::<Vec<_>>().join(" ")));
         }
         app.symbols.results.update(|results| {
             results.splice(0..0, self.outcomes);

@@ -81,8 +81,8 @@ pub(crate) fn StackView(thread: Option<u64>) -> impl IntoView {
             </div>
             {move || stack.get().map(|stack| match stack {
                 Ok(found) => view! {
-                    <Frames stack=found.stack/>
                     {thread.is_none().then(|| view! { <super::symbols::NamesHint/> })}
+                    <Frames stack=found.stack/>
                     {found.context.map(|context| view! { <super::registers::Grid context/> })}
                 }.into_any(),
                 Err(message) => view! { <p class="panel warn" role="alert">{safe(&message)}</p> }.into_any(),

@@ -50,8 +50,8 @@ pub(crate) fn SummaryView() -> impl IntoView {
                         view! {
                             <section class="panel">
                                 <h2>"Stack" {more.then_some(", top")}</h2>
-                                <Frames stack/>
                                 <NamesHint/>
+                                <Frames stack/>
                                 <p><a href=Route::Stack(None).hash()>"Whole stack"</a></p>
                             </section>
                         }

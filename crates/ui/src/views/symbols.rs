@@ -27,7 +27,8 @@ const fn is_named(status: SymbolStatus) -> bool {
 /// "3 of 151 modules have names. These matter most to this crash: …"
 fn overview(needs: &[SymbolNeed]) -> String {
     let named = needs.iter().filter(|need| is_named(need.symbols)).count();
-    let first = format!("{named} of {} modules have names of functions.", needs.len());
+    let have = if named == 1 { "has" } else { "have" };
+    let first = format!("{named} of {} modules {have} names of functions.", needs.len());
     let open: Vec<String> = needs
         .iter()
         .filter(|need| need.matters.is_some() && !matches!(need.symbols, SymbolStatus::Loaded | SymbolStatus::Forced))
@@ -243,7 +244,7 @@ mod tests {
         ];
         assert_eq!(
             overview(&needs),
-            "1 of 3 modules have names of functions. Files for these would help most with this crash: amdppm and nt."
+            "1 of 3 modules has names of functions. Files for these would help most with this crash: amdppm and nt."
         );
         needs.iter_mut().for_each(|need| need.symbols = SymbolStatus::Loaded);
         assert!(overview(&needs).ends_with("All that matter to this crash are among them."));
