@@ -239,8 +239,7 @@ fn FilePicker() -> impl IntoView {
 #[component]
 fn Workbench() -> impl IntoView {
     let app = expect_context::<App>();
-    let counts =
-        app.summary.with_untracked(|summary| summary.as_ref().map(|summary| summary.counts));
+    let counts = app.summary.with_untracked(|summary| summary.as_ref().map(|summary| summary.counts));
     let counts = counts.unwrap_or_default();
     // Symbols that are added change what there is to note.
     let notes = Signal::derive(move || app.summary.with(|summary| summary.as_ref().map(|summary| summary.notes.len())));

@@ -331,8 +331,8 @@ impl Worker {
                 self.wake();
             }
             Some(Placing::Member(archive, index)) => {
-                let room = scratch
-                    .map_or(Room::Memory(MOST_IN_MEMORY), |(scratch, room)| Room::File(Box::new(scratch), room));
+                let room =
+                    scratch.map_or(Room::Memory(MOST_IN_MEMORY), |(scratch, room)| Room::File(Box::new(scratch), room));
                 match Unpack::new(&archive, index, room, Purpose::Dump) {
                     Ok(unpack) => {
                         // Said at once: the page learns that this can be cancelled.

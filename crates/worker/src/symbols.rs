@@ -1,6 +1,9 @@
 //! Symbol files in archives: the members that are wanted are unpacked and added one after the other.
 
-use std::{collections::{BTreeMap, BTreeSet}, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use dumplens_archive::{Format, MOST_LEVELS, sniff};
 use dumplens_base::{BlockCache, Source};
@@ -158,8 +161,7 @@ impl Pack {
     /// The browser gave a place for the next member, or none: then memory must do.
     pub(crate) fn placed(&mut self, scratch: Option<(Scratch, u64)>) {
         if let Some((archive, index)) = self.placing.take() {
-            let room =
-                scratch.map_or(Room::Memory(self.memory), |(scratch, room)| Room::File(Box::new(scratch), room));
+            let room = scratch.map_or(Room::Memory(self.memory), |(scratch, room)| Room::File(Box::new(scratch), room));
             self.begin(&archive, index, room);
         }
     }

@@ -31,7 +31,9 @@ impl Purpose {
     const fn elsewhere(self) -> &'static str {
         match self {
             Self::Dump => "unpack it yourself and open the dump, or use the command line (dumplens analyze)",
-            Self::Symbols => "unpack it yourself and add the files, or use the command line (dumplens analyze --symbols)",
+            Self::Symbols => {
+                "unpack it yourself and add the files, or use the command line (dumplens analyze --symbols)"
+            }
         }
     }
 

@@ -57,8 +57,10 @@ fn symbols(folder: &Path) {
         fs::create_dir_all(path.parent().expect("a folder")).expect("the folder can be created");
         fs::write(path, bytes).expect("the symbols can be written");
     };
-    let glasswing =
-        image("glasswing.sys", &[("GlasswingDispatch", 0x2b00), ("GlasswingQueue", 0x31e0), ("GlasswingEvtDpc", 0x4a00)]);
+    let glasswing = image(
+        "glasswing.sys",
+        &[("GlasswingDispatch", 0x2b00), ("GlasswingQueue", 0x31e0), ("GlasswingEvtDpc", 0x4a00)],
+    );
     let wdf = image("Wdf01000.sys", &[("FxDpcThunk", 0x1000)]);
     let mut old = glasswing.clone();
     old.timestamp ^= 0x1000;

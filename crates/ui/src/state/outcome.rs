@@ -32,7 +32,9 @@ pub(crate) fn unmatched(name: &str, identity: &str, needs: &[SymbolNeed]) -> Str
     });
     match near.and_then(|need| need.reason.as_ref()) {
         Some(reason) => format!("{name} does not match: {reason}"),
-        None => format!("{name} belongs to no module of this dump ({identity}); it stays at hand in case an image asks for it"),
+        None => format!(
+            "{name} belongs to no module of this dump ({identity}); it stays at hand in case an image asks for it"
+        ),
     }
 }
 

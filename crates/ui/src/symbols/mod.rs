@@ -297,8 +297,7 @@ impl Adding {
 
     async fn keep(&mut self, file: &File, module: &str) {
         let Some(needs) = self.needs().await else { return };
-        let place =
-            needs.iter().find(|need| need.module == module).and_then(|need| Wanted::place(need, &file.name()));
+        let place = needs.iter().find(|need| need.module == module).and_then(|need| Wanted::place(need, &file.name()));
         let Some(place) = place else { return };
         if let Err(trouble) = keep::store(file, &place).await {
             self.trouble = Some(trouble);

@@ -64,7 +64,9 @@ impl App {
                 many => {
                     let first = dumps.remove(0);
                     let name = first.name();
-                    self.toast.set(Some(format!("{many} dumps were offered; {name} is opened. Each needs a tab of its own.")));
+                    self.toast.set(Some(format!(
+                        "{many} dumps were offered; {name} is opened. Each needs a tab of its own."
+                    )));
                     Some(first)
                 }
             };

@@ -9,8 +9,8 @@ use leptos::prelude::*;
 use crate::{
     app::App,
     state::route::Route,
-    table::{Column, Table, mono, words},
     state::words::status_word,
+    table::{Column, Table, mono, words},
     views::{cell, lists::list},
 };
 

@@ -10,8 +10,8 @@ use leptos::prelude::*;
 use crate::{
     app::App,
     client::{self, CallError},
-    state::{route::Route, width::Width},
     save::save_text,
+    state::{route::Route, width::Width},
     views::{safe, stack::Frames, symbols::NamesHint},
 };
 

@@ -13,7 +13,11 @@ use crate::{
     save::save_text,
     state::{outcome::list as sentence_list, route::Route, words::status_word},
     table::{Column, Table, mono, words},
-    views::{lists::list, safe, symbol_tools::{AddButtons, Kept, Results}},
+    views::{
+        lists::list,
+        safe,
+        symbol_tools::{AddButtons, Kept, Results},
+    },
 };
 
 /// Modules that the summary line and hints name.
