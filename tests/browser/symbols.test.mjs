@@ -143,6 +143,16 @@ test("a file that does not match says why, and what is no symbol file is refused
     await toast(page, /letter\.pdb: not a symbol file/);
     await page.getByTestId("symbol-results").locator("summary").click();
     assert.equal(await page.getByTestId("symbol-results").locator("li").count(), 2);
+    // Whoever insists gets names, marked as forced, and can take that back.
+    await row.click();
+    await page.getByTestId("force").click();
+    await eventually(async () => assert.match(await row.innerText(), /forced[^]*because you insisted/));
+    await show(page, "stack");
+    await eventually(async () => assert.match(await page.getByTestId("frames").innerText(), /Glasswing/));
+    await show(page, "symbols");
+    await row.click();
+    await page.getByTestId("unforce").click();
+    await eventually(async () => assert.match(await row.innerText(), /mismatched/));
   });
 });
 
@@ -310,7 +320,16 @@ test("a real dump and its real image", (context) => {
     await page.getByTestId("symbols").locator(".row", { hasText: "amdppm" }).click();
     await page.getByTestId("need").getByText("amdppm.pdb/1C19FDDB27BB3399D9B45973EFEAFCF31/amdppm.pdb").waitFor();
     await page.getByTestId("symbols-folder-input").first().setInputFiles(store);
-    await toast(page, /Wdf01000/);
+    await toast(page, /3 files were added: amdppm and Wdf01000 have names now/);
+    await eventually(async () => assert.match(await page.getByTestId("symbols").locator(".row", { hasText: "amdppm" }).innerText(), /loaded/));
+    await page.getByTestId("keep-symbols").check();
+    await page.getByTestId("symbols-folder-input").first().setInputFiles(store);
+    await eventually(async () => assert.ok((await kept(page)).includes("amdppm.pdb/1C19FDDB27BB3399D9B45973EFEAFCF31/amdppm.pdb")));
+    assert.deepEqual((await page.getByTestId("symbols-overview").innerText()).slice(0, 5), "2 of ");
+    // The next visit adds the image, learns from it which PDB it has, and adds that too.
+    await page.reload();
+    await pick(page, dump);
+    await eventually(async () => assert.match(await page.getByTestId("symbols").locator(".row", { hasText: "amdppm" }).innerText(), /loaded/));
   });
 });
 

@@ -39,7 +39,7 @@ impl Purpose {
 
     /// Whether what begins like this is worth the room it takes.
     pub(crate) fn judge(self, head: &[u8], size: Option<u64>, name: &str) -> Result<(), Failure> {
-        const SYMBOLS: [&[u8]; 4] = [b"MZ", b"Microsoft C/C++", b"{", b"\xfd7zXZ\0"];
+        const SYMBOLS: [&[u8]; 5] = [b"MZ", b"Microsoft C/C++", b"BSJB", b"{", b"\xfd7zXZ\0"];
         match self {
             Self::Dump => worth_unpacking(head, size, could_be_dump(name)),
             Self::Symbols if SYMBOLS.iter().any(|magic| head.starts_with(magic)) => Ok(()),

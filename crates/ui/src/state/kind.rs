@@ -19,7 +19,7 @@ pub(crate) enum Kind {
 /// Tells what starts like this.
 pub(crate) fn of(head: &[u8]) -> Kind {
     const DUMPS: [&[u8]; 4] = [b"MDMP", b"PAGEDUMP", b"PAGEDU64", b"\x7fELF"];
-    const SYMBOLS: [&[u8]; 3] = [b"MZ", b"Microsoft C/C++ ", b"\xfd7zXZ\0"];
+    const SYMBOLS: [&[u8]; 4] = [b"MZ", b"Microsoft C/C++ ", b"BSJB", b"\xfd7zXZ\0"];
     const ARCHIVES: [&[u8]; 4] = [b"PK", b"MSCF", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"];
     let starts = |magics: &[&[u8]]| magics.iter().any(|magic| head.starts_with(magic));
     if starts(&DUMPS) {

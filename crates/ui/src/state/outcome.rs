@@ -30,9 +30,14 @@ pub(crate) fn unmatched(name: &str, identity: &str, needs: &[SymbolNeed]) -> Str
         need.symbols == SymbolStatus::Mismatched
             && (same(&need.image) || need.files.iter().any(|file| same(&file.name)))
     });
-    match near.and_then(|need| need.reason.as_ref()) {
-        Some(reason) => format!("{name} does not match: {reason}"),
-        None => format!(
+    let done = needs.iter().find(|need| {
+        need.symbols == SymbolStatus::Loaded && (same(&need.image) || need.files.iter().any(|file| same(&file.name)))
+    });
+    match (near.and_then(|need| need.reason.as_ref()), done) {
+        (Some(reason), _) => format!("{name} does not match: {reason}"),
+        // Symbol files say more than images.
+        (None, Some(need)) => format!("{name} adds nothing: {} has its names from a symbol file already", need.module),
+        (None, None) => format!(
             "{name} belongs to no module of this dump ({identity}); it stays at hand in case an image asks for it"
         ),
     }

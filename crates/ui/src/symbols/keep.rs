@@ -123,15 +123,16 @@ pub(crate) async fn store(file: &File, place: &(String, String)) -> Result<(), S
     })
 }
 
-/// The kept files that a dump wants.
-pub(crate) async fn wanted(needs: &[SymbolNeed]) -> Vec<File> {
+/// The kept files that a dump wants, each with the path under which it wants them.
+pub(crate) async fn wanted(needs: &[SymbolNeed]) -> Vec<(String, File)> {
     let Ok(Some(root)) = store_folder(false).await else { return Vec::new() };
     let mut found = Vec::new();
     for file in needs.iter().flat_map(|need| &need.files) {
         // Most files are not there: that is no error.
         let Ok(named) = folder_in(&root, &file.name, false).await else { continue };
         if let Ok(folder) = folder_in(&named, &file.key, false).await {
-            found.extend(all(&folder).await.unwrap_or_default());
+            let files = all(&folder).await.unwrap_or_default();
+            found.extend(files.into_iter().map(|kept| (file.path.clone(), kept)));
         }
     }
     found

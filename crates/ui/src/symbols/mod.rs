@@ -165,6 +165,51 @@ impl App {
     }
 }
 
+impl App {
+    /// Reads anew what is shown and depends on symbols; all of it changes in place.
+    async fn refresh(self) {
+        if let Ok(Reply::Summary(summary)) = ask(Request::Summary).await {
+            keep_scroll();
+            self.summary.set(Some(*summary));
+        }
+        if self.modules.rows.with_untracked(Option::is_some)
+            && let Ok(Reply::Modules(rows)) = ask(Request::Modules).await
+        {
+            self.modules.replace(rows);
+        }
+        if self.threads.rows.with_untracked(Option::is_some)
+            && let Ok(Reply::Threads(rows)) = ask(Request::Threads).await
+        {
+            self.threads.replace(rows);
+        }
+        self.symbols.generation.update(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Uses a file for a module although it does not match, or stops doing so.
+    pub(crate) fn force_symbols(self, module: String, file: Option<String>) {
+        spawn_local(async move {
+            // A need names its module; the engine goes by address.
+            let base = match ask(Request::Modules).await {
+                Ok(Reply::Modules(rows)) => rows.into_iter().find(|row| row.name == module).map(|row| row.base),
+                _ => None,
+            };
+            let Some(base) = base else { return };
+            match ask(Request::ForceSymbols { module: base, file }).await {
+                Ok(Reply::Symbols(needs)) => {
+                    self.symbols.needs.replace(needs);
+                    self.refresh().await;
+                }
+                Err(CallError::Failed(message, _)) => self.toast.set(Some(message)),
+                _ => {}
+            }
+        });
+    }
+}
+
+async fn ask(request: Request) -> Result<Reply, CallError> {
+    client::answer(|answer| client::call(request, answer)).await
+}
+
 fn needs_of(reply: Reply) -> Option<Vec<SymbolNeed>> {
     if let Reply::Symbols(needs) = reply { Some(needs) } else { None }
 }
@@ -195,17 +240,29 @@ impl Adding {
                 }
             }
             Job::Folder(folder) => self.folder(&folder).await,
-            Job::Kept => {
-                let Some(needs) = self.needs().await else { return };
-                for file in keep::wanted(&needs).await {
-                    if self.stop.get() {
-                        break;
-                    }
-                    self.add(&file, false).await;
-                }
-            }
+            Job::Kept => self.kept().await,
         }
         self.finish(quiet).await;
+    }
+
+    /// Adds what was kept; once more for what the added images want.
+    async fn kept(&mut self) {
+        let mut offered: Vec<(String, String)> = Vec::new();
+        for _ in 0..MOST_ROUNDS {
+            let Some(needs) = self.needs().await else { return };
+            let before = offered.len();
+            for (path, file) in keep::wanted(&needs).await {
+                let key = (path, file.name());
+                if self.stop.get() || offered.contains(&key) {
+                    continue;
+                }
+                self.add(&file, false).await;
+                offered.push(key);
+            }
+            if offered.len() == before {
+                break;
+            }
+        }
     }
 
     /// Looks a folder through and adds what is wanted; once more for what the added images want.
@@ -305,13 +362,9 @@ impl Adding {
         self.app.symbols.keeping.set(keep::look().await);
     }
 
-    async fn ask(&self, request: Request) -> Option<Reply> {
-        client::answer(|answer| client::call(request, answer)).await.ok()
-    }
-
     /// What the dump wants now.
     async fn needs(&self) -> Option<Vec<SymbolNeed>> {
-        let needs = needs_of(self.ask(Request::Symbols).await?)?;
+        let needs = needs_of(ask(Request::Symbols).await.ok()?)?;
         self.app.symbols.needs.replace(needs.clone());
         Some(needs)
     }
@@ -323,21 +376,7 @@ impl Adding {
             return;
         }
         let Some(needs) = self.needs().await else { return };
-        if let Some(Reply::Summary(summary)) = self.ask(Request::Summary).await {
-            keep_scroll();
-            app.summary.set(Some(*summary));
-        }
-        if app.modules.rows.with_untracked(Option::is_some)
-            && let Some(Reply::Modules(rows)) = self.ask(Request::Modules).await
-        {
-            app.modules.replace(rows);
-        }
-        if app.threads.rows.with_untracked(Option::is_some)
-            && let Some(Reply::Threads(rows)) = self.ask(Request::Threads).await
-        {
-            app.threads.replace(rows);
-        }
-        app.symbols.generation.update(|count| *count = count.wrapping_add(1));
+        app.refresh().await;
         // An image can make sense of a PDB that was added before: only now is it clear which files belong nowhere.
         let earlier = app.symbols.results.get_untracked();
         let is_named = |outcome: &&Outcome| matches!(outcome.result, Fate::Named(..));

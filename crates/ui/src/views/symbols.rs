@@ -11,7 +11,11 @@ use crate::{
     app::App,
     client::{self, CallError},
     save::save_text,
-    state::{outcome::list as sentence_list, route::Route, words::status_word},
+    state::{
+        outcome::{Fate, Outcome, list as sentence_list},
+        route::Route,
+        words::status_word,
+    },
     table::{Column, Table, mono, words},
     views::{
         lists::list,
@@ -138,23 +142,56 @@ fn Scripts() -> impl IntoView {
 /// One module: its files, where they are found, and what to do with them.
 #[component]
 fn Details(need: SymbolNeed) -> impl IntoView {
+    let app = expect_context::<App>();
     let class = match need.symbols {
-        SymbolStatus::Loaded | SymbolStatus::Forced => "badge high",
+        SymbolStatus::Loaded => "badge high",
         SymbolStatus::Exports => "badge medium",
-        SymbolStatus::Missing | SymbolStatus::Mismatched => "badge low",
+        SymbolStatus::Forced | SymbolStatus::Missing | SymbolStatus::Mismatched => "badge low",
     };
     let none = need.files.is_empty() && need.reason.is_none();
+    let own = need.clone();
+    // The result that names the file comes a moment after what the dump wants.
+    let forcing = move || forcing(app, &own);
     view! {
         <section class="details need" data-testid="need" aria-label="Module">
             <div class="tools">
                 <h2>{safe(&need.module)} " " <span class="dim">{safe(&need.image)}</span></h2>
                 {need.matters.as_ref().map(|why| view! { <span class="dim">{safe(why)}</span> })}
                 <span class=class>{status_word(need.symbols)}</span>
+                {forcing}
             </div>
             {need.reason.as_ref().map(|reason| view! { <p class="break">{safe(reason)}</p> })}
             {none.then(|| view! { <p class="dim">"The dump does not say which files these would be."</p> })}
             <ul class="wanted">{need.files.into_iter().map(wanted).collect_view()}</ul>
         </section>
+    }
+}
+
+/// A button that uses a file although it does not match, or stops that.
+fn forcing(app: App, need: &SymbolNeed) -> Option<AnyView> {
+    let module = need.module.clone();
+    match need.symbols {
+        SymbolStatus::Forced => Some(
+            view! {
+                <button on:click=move |_| app.force_symbols(module.clone(), None) data-testid="unforce">"Stop using it"</button>
+            }
+            .into_any(),
+        ),
+        SymbolStatus::Mismatched => {
+            let is_ours = |name: &str| {
+                name.eq_ignore_ascii_case(&need.image) || need.files.iter().any(|file| file.name.eq_ignore_ascii_case(name))
+            };
+            let unmatched = |row: &&Outcome| matches!(row.result, Fate::Unmatched(_)) && is_ours(&row.name);
+            let file = app.symbols.results.with(|rows| rows.iter().find(unmatched).map(|row| row.name.clone()))?;
+            Some(
+                view! {
+                    <button on:click=move |_| app.force_symbols(module.clone(), Some(file.clone())) data-testid="force"
+                        title="Names will be marked as forced: they may be wrong">"Use it anyway"</button>
+                }
+                .into_any(),
+            )
+        }
+        _ => None,
     }
 }
 
