@@ -56,7 +56,9 @@ const DRIVERS: [(&str, u32); 26] = [
     ("win32kfull.sys", 0x3b_6000),
 ];
 
-fn drivers() -> Vec<TestDriver> {
+/// The drivers of the small kernel dump, the kernel first.
+#[must_use]
+pub fn drivers() -> Vec<TestDriver> {
     let driver = |base, size, path: String, seed: u32| TestDriver {
         base,
         size,

@@ -17,7 +17,11 @@ use crate::{
     client,
     load::List,
     state::{route::Route, width::Width},
-    views,
+    symbols::{
+        Symbols,
+        take::{Origin, files},
+    },
+    views::{self, symbol_tools::SymbolStrips},
 };
 
 /// What is going on.
@@ -46,6 +50,8 @@ pub(crate) struct App {
     pub(crate) threads: List<Thread>,
     pub(crate) processes: List<Process>,
     pub(crate) streams: List<Stream>,
+    /// Symbol files: what is wanted, added, kept.
+    pub(crate) symbols: Symbols,
     /// Whether the dump holds physical memory; `None` until it was asked.
     pub(crate) physical: RwSignal<Option<bool>>,
     /// What is being opened, and the archive it is in.
@@ -74,6 +80,7 @@ impl App {
             threads: List::new(),
             processes: List::new(),
             streams: List::new(),
+            symbols: Symbols::new(),
             physical: RwSignal::new(None),
             opener: views::archive::Opener::new(),
             progress: RwSignal::new(None),
@@ -105,6 +112,7 @@ impl App {
         self.threads.clear();
         self.processes.clear();
         self.streams.clear();
+        self.symbols.forget();
         self.physical.set(None);
         self.progress.set(None);
     }
@@ -138,6 +146,7 @@ pub(crate) fn Page() -> impl IntoView {
         app.crash.set(Some(message));
     });
     client::warm_up();
+    app.look_for_kept();
     listen(app);
     apply_theme(LocalStorage::get::<String>(THEME).ok());
     view! {
@@ -165,7 +174,9 @@ pub(crate) fn Page() -> impl IntoView {
                 Stage::Open => view! { <Workbench/> }.into_any(),
             }}
         </main>
-        <div class="drop-hint" aria-hidden="true">"Drop to open"</div>
+        <div class="drop-hint" aria-hidden="true">
+            {move || if app.stage.get() == Stage::Open { "Drop a dump to open it, symbols to add them" } else { "Drop to open" }}
+        </div>
     }
 }
 
@@ -192,6 +203,7 @@ fn Bars() -> impl IntoView {
                 <button on:click=move |_| client::cancel(id) data-testid="cancel">"Cancel"</button>
             </div>
         })}
+        <SymbolStrips/>
         {move || app.toast.get().map(|text| view! {
             <div class="strip" role="status" data-testid="toast">
                 <span>{views::safe(&text)}</span>
@@ -208,9 +220,7 @@ fn FilePicker() -> impl IntoView {
     let input = NodeRef::<leptos::html::Input>::new();
     let picked = move |_| {
         let Some(element) = input.get() else { return };
-        if let Some(file) = element.files().and_then(|files| files.get(0)) {
-            app.open(file);
-        }
+        app.take(files(element.files()), Origin::OpenButton);
         // The same file can be picked again.
         element.set_value("");
     };
@@ -220,7 +230,7 @@ fn FilePicker() -> impl IntoView {
         }
     };
     view! {
-        <input type="file" class="hidden" node_ref=input on:change=picked data-testid="file-input" tabindex="-1" aria-hidden="true"/>
+        <input type="file" multiple class="hidden" node_ref=input on:change=picked data-testid="file-input" tabindex="-1" aria-hidden="true"/>
         <button class="primary" on:click=pick id="open-file" data-testid="open-file" title="Ctrl+O">"Open a dump…"</button>
     }
 }
@@ -229,9 +239,10 @@ fn FilePicker() -> impl IntoView {
 #[component]
 fn Workbench() -> impl IntoView {
     let app = expect_context::<App>();
-    let counts =
-        app.summary.with_untracked(|summary| summary.as_ref().map(|summary| (summary.counts, summary.notes.len())));
-    let (counts, notes) = counts.unwrap_or_default();
+    let counts = app.summary.with_untracked(|summary| summary.as_ref().map(|summary| summary.counts));
+    let counts = counts.unwrap_or_default();
+    // Symbols that are added change what there is to note.
+    let notes = Signal::derive(move || app.summary.with(|summary| summary.as_ref().map(|summary| summary.notes.len())));
     let kernel =
         app.summary.with_untracked(|summary| summary.as_ref().is_some_and(|summary| summary.bugcheck.is_some()));
     // Threads and processes of large dumps are counted when they were read.
@@ -239,17 +250,18 @@ fn Workbench() -> impl IntoView {
     let processes = Signal::derive(move || counts.processes.map(|count| count as usize).or(app.processes.count()));
     let fixed = |count: usize| Signal::stored(Some(count));
     let none = Signal::stored(None);
-    let tabs: [(Route, &'static str, Signal<Option<usize>>); 10] = [
+    let tabs: [(Route, &'static str, Signal<Option<usize>>); 11] = [
         (Route::Summary, "Summary", none),
         (Route::Stack(None), "Stack", none),
         (Route::Registers, "Registers", none),
         (Route::Modules, "Modules", fixed(counts.modules as usize)),
         (Route::Unloaded, "Unloaded", fixed(counts.unloaded_modules as usize)),
+        (Route::Symbols, "Symbols", none),
         (Route::Threads, "Threads", threads),
         (Route::Processes(None), "Processes", processes),
         (Route::Parts(None), if kernel { "Parts" } else { "Streams" }, fixed(counts.streams as usize)),
         (Route::Memory(Space::Current, None), "Memory", none),
-        (Route::Notes, "Notes", fixed(notes)),
+        (Route::Notes, "Notes", notes),
     ];
     let same = move |route: Route| app.route.with(|now| now.name() == route.name());
     let links = tabs.into_iter().map(|(route, title, count)| view! {
@@ -270,6 +282,7 @@ fn Workbench() -> impl IntoView {
                     Route::Registers => views::registers::RegistersView().into_any(),
                     Route::Modules => views::modules::ModulesView().into_any(),
                     Route::Unloaded => views::modules::UnloadedView().into_any(),
+                    Route::Symbols => views::symbols::SymbolsView().into_any(),
                     Route::Threads => views::threads::ThreadsView().into_any(),
                     Route::Processes(_) => views::processes::ProcessesView().into_any(),
                     Route::Parts(part) => view! { <views::parts::PartsView part/> }.into_any(),
@@ -311,8 +324,8 @@ fn listen(app: App) {
                 let _ = body.class_list().toggle_with_force("dragging", hover);
             }
             let Some(event) = event.dyn_ref::<DragEvent>().filter(|event| event.type_() == "drop") else { return };
-            if let Some(file) = event.data_transfer().and_then(|data| data.files()).and_then(|files| files.get(0)) {
-                app.open(file);
+            if let Some(data) = event.data_transfer() {
+                app.take_dropped(&data);
             }
         })
         .forget();

@@ -1,8 +1,14 @@
 //! The page's side of the worker: requests out, answers back, and a new worker when the old one died.
 
-use std::{cell::RefCell, collections::HashMap};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    future::poll_fn,
+    rc::Rc,
+    task::{Poll, Waker},
+};
 
-use dumplens_report::protocol::{FromWorker, Progress, Reply, Request, RequestId, ToWorker};
+use dumplens_report::protocol::{FailureKind, FromWorker, Progress, Reply, Request, RequestId, ToWorker};
 use js_sys::{Object, Reflect};
 use serde::Serialize as _;
 use wasm_bindgen::prelude::*;
@@ -12,7 +18,7 @@ use web_sys::{Event, File, MessageEvent, Worker};
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum CallError {
     /// The engine said why.
-    Failed(String),
+    Failed(String, FailureKind),
     /// It was cancelled.
     Cancelled,
     /// The engine stopped on an internal error; the page has been told.
@@ -59,6 +65,38 @@ pub(crate) fn open_member(member: u32, progress: OnProgress, answer: OnAnswer) -
     let id = register(answer, Some(progress));
     send(&ToWorker::OpenMember { id, member }, None);
     id
+}
+
+/// Adds a symbol file, or an archive of them, to the open dump.
+pub(crate) fn add_symbols(file: &File, progress: OnProgress, answer: OnAnswer) -> RequestId {
+    let id = register(answer, Some(progress));
+    send(&ToWorker::AddSymbols { id }, Some(file));
+    id
+}
+
+/// Waits for the answer to what `send` asks.
+pub(crate) async fn answer(send: impl FnOnce(OnAnswer) -> RequestId) -> Result<Reply, CallError> {
+    type Slot = (Option<Result<Reply, CallError>>, Option<Waker>);
+    let slot = Rc::<RefCell<Slot>>::default();
+    let filled = Rc::clone(&slot);
+    send(Box::new(move |result| {
+        let mut slot = filled.borrow_mut();
+        slot.0 = Some(result);
+        if let Some(waker) = slot.1.take() {
+            waker.wake();
+        }
+    }));
+    poll_fn(|context| {
+        let mut slot = slot.borrow_mut();
+        match slot.0.take() {
+            Some(result) => Poll::Ready(result),
+            None => {
+                slot.1 = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    })
+    .await
 }
 
 /// Asks about the open dump.
@@ -169,7 +207,7 @@ fn receive(data: JsValue) {
         FromWorker::Crashed { message } => return died(&message),
         FromWorker::Progress { id, progress } => return tell(id, progress),
         FromWorker::Reply { id, reply } => (id, Ok(reply)),
-        FromWorker::Failed { id, failure } => (id, Err(CallError::Failed(failure.message))),
+        FromWorker::Failed { id, failure } => (id, Err(CallError::Failed(failure.message, failure.kind))),
         FromWorker::Cancelled { id } => (id, Err(CallError::Cancelled)),
     };
     // The handler may call again: the client must not be borrowed while it runs.

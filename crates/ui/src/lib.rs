@@ -5,7 +5,9 @@
 mod app;
 mod client;
 mod load;
+mod save;
 mod state;
+mod symbols;
 mod table;
 mod views;
 

@@ -46,6 +46,12 @@ impl<T: Clone + Send + Sync + 'static> List<T> {
         self.stage.set(Stage::Idle);
     }
 
+    /// Puts other rows in the place of those that are there.
+    pub(crate) fn replace(self, rows: Vec<T>) {
+        self.rows.set(Some(rows));
+        self.stage.set(Stage::Ended(None));
+    }
+
     /// Number of rows, once they are known.
     pub(crate) fn count(self) -> Option<usize> {
         self.rows.with(|rows| rows.as_ref().map(Vec::len))
@@ -76,7 +82,7 @@ impl<T: Clone + Send + Sync + 'static> List<T> {
                     self.rows.set(take(reply));
                     None
                 }
-                Err(CallError::Failed(message)) => Some(message),
+                Err(CallError::Failed(message, _)) => Some(message),
                 Err(CallError::Cancelled) => Some("Reading was cancelled.".into()),
                 Err(CallError::Crashed) => Some("The engine stopped before the list was read.".into()),
             };

@@ -41,7 +41,7 @@ pub(crate) fn without_empty(columns: &[Column], rows: Vec<Vec<String>>) -> (Vec<
     (columns, rows.into_iter().map(|cells| row(cells).collect()).collect())
 }
 
-/// A list of rows of text. `chosen` is called with a row's number in the list when it is clicked or Enter is pressed.
+/// A list of rows of text; when they change, filter, order and scroll position stay. `chosen` is called with a row's number in the list when it is clicked or Enter is pressed.
 ///
 /// With `tree`, the depth of each row, the list order is a tree of which the first column is indented. A sorted column
 /// flattens it. `picked` is the row that is shown in detail elsewhere.
@@ -49,15 +49,14 @@ pub(crate) fn without_empty(columns: &[Column], rows: Vec<Vec<String>>) -> (Vec<
 pub(crate) fn Table(
     name: &'static str,
     columns: Vec<Column>,
-    rows: Vec<Vec<String>>,
+    #[prop(into)] rows: Signal<Vec<Vec<String>>>,
     #[prop(optional)] chosen: Option<Callback<usize>>,
     #[prop(optional)] marked: Option<Box<dyn Fn(usize) -> bool + Send + Sync>>,
     #[prop(optional)] tree: Option<Vec<usize>>,
     #[prop(optional, into)] picked: Option<Signal<Option<usize>>>,
     #[prop(optional)] mark_title: Option<&'static str>,
 ) -> impl IntoView {
-    let total = rows.len();
-    let rows = StoredValue::new(rows);
+    let total = move || rows.with(Vec::len);
     let columns = StoredValue::new(columns);
     let marked = StoredValue::new(marked);
     let filter = RwSignal::new(String::new());
@@ -71,7 +70,7 @@ pub(crate) fn Table(
     let in_tree = move || is_tree && sort.get().is_none();
     let shown = Memo::new(move |_| {
         let (filter, sort) = (filter.get(), sort.get());
-        rows.with_value(|rows| match sort {
+        rows.with(|rows| match sort {
             None if is_tree => depths.with_value(|depths| arrange_tree(rows, depths, &filter)),
             sort => {
                 arrange(rows, &filter, sort).into_iter().map(|index| Shown { index, dimmed: false }).collect::<Vec<_>>()
@@ -158,7 +157,7 @@ pub(crate) fn Table(
             let (position, dimmed, row) = (first + step, row.dimmed, row.index);
             let depth = in_tree().then(|| depths.with_value(|depths| depths.get(row).copied().unwrap_or(0)));
             let mark = marked.with_value(|marked| marked.as_ref().is_some_and(|marked| marked(row)));
-            let cells = rows.with_value(|rows| rows.get(row).cloned().unwrap_or_default());
+            let cells = rows.with(|rows| rows.get(row).cloned().unwrap_or_default());
             let cells = columns.with_value(|columns| columns.iter().zip(cells).enumerate().map(|(at, (column, text))| {
                 let indent = depth.filter(|depth| at == 0 && *depth > 0).map(|depth| view! {
                     <span class="indent" aria-hidden="true" style:width=format!("{}px", depth as f64 * INDENT)></span>
@@ -202,7 +201,7 @@ pub(crate) fn Table(
                         title="Order by who created whom" on:click=move |_| sort.set(None)>"Tree"</button>
                 })}
                 <span class="count" role="status" data-testid=format!("{name}-count")>
-                    {move || format!("{} of {total}", shown.with(|shown| shown.iter().filter(|row| !row.dimmed).count()))}
+                    {move || format!("{} of {}", shown.with(|shown| shown.iter().filter(|row| !row.dimmed).count()), total())}
                 </span>
             </div>
             <div class="grid" role=if is_tree { "treegrid" } else { "table" } tabindex="0" aria-label=name aria-rowcount=total node_ref=body on:keydown=keys

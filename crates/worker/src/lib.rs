@@ -7,6 +7,7 @@
 mod file;
 mod queue;
 mod scratch;
+mod symbols;
 mod unpack;
 
 use std::{
@@ -29,7 +30,8 @@ use crate::{
     file::FileSource,
     queue::{Queue, Task},
     scratch::Scratch,
-    unpack::{Content, OpenArchive, Unpack, failure},
+    symbols::{Known, Next, Offered, Pack},
+    unpack::{Content, MOST_IN_MEMORY, OpenArchive, Purpose, Room, Unpack, failure},
 };
 
 /// Work is done for at most this long before messages are let in, in milliseconds.
@@ -37,20 +39,19 @@ const SLICE: f64 = 10.0;
 /// Progress is told at most this often, in milliseconds.
 const PROGRESS_PERIOD: f64 = 100.0;
 
-/// Blocks of each symbol file that are kept: 2 MiB.
-const SYMBOL_BLOCKS: usize = 32;
-
 /// An open dump and its file.
 struct Open {
     session: Session,
     cache: Rc<BlockCache<Source>>,
+    symbols: Known,
 }
 
-/// A member that waits for the browser to give it a place.
-struct Placing {
-    id: RequestId,
-    archive: Rc<OpenArchive>,
-    index: usize,
+/// What waits for the browser to give it a place to unpack to.
+enum Placing {
+    /// A member that is to be opened.
+    Member(Rc<OpenArchive>, usize),
+    /// Symbol files.
+    Pack(Box<Pack>),
 }
 
 struct Worker {
@@ -65,7 +66,7 @@ struct Worker {
     open: Option<Open>,
     /// The archive that was opened last, if somebody must choose a member.
     archive: Option<Rc<OpenArchive>>,
-    placing: Option<Placing>,
+    placing: Vec<(RequestId, Placing)>,
     told: f64,
 }
 
@@ -86,7 +87,7 @@ pub fn start() -> Result<(), JsValue> {
             queue: Queue::new(),
             open: None,
             archive: None,
-            placing: None,
+            placing: Vec::new(),
             told: 0.0,
         })
     });
@@ -126,7 +127,7 @@ impl Worker {
             }
             (Ok(ToWorker::Call { id, request }), _) => self.queue.call(id, request),
             (Ok(ToWorker::Cancel { id }), _) => {
-                if self.queue.cancel(id) || self.placing.take_if(|placing| placing.id == id).is_some() {
+                if self.queue.cancel(id) || self.take_placing(id).is_some() {
                     post(&self.scope, &FromWorker::Cancelled { id });
                 }
             }
@@ -142,7 +143,7 @@ impl Worker {
     /// Takes in something to open, and gives up on all that was asked of what was open before.
     fn begin(&mut self, id: RequestId, what: Task<File>) {
         let dropped = self.queue.open(id, what).into_iter();
-        for id in dropped.chain(self.placing.take().map(|placing| placing.id)) {
+        for id in dropped.chain(std::mem::take(&mut self.placing).into_iter().map(|(id, _)| id)) {
             post(&self.scope, &FromWorker::Cancelled { id });
         }
     }
@@ -193,7 +194,24 @@ impl Worker {
                     _ => Some(Err(failure(FailureKind::NothingOpen, "no archive is open"))),
                 }
             }
-            Task::Symbols(file) => Some(self.add_symbols(file)),
+            Task::Symbols(file) => self.add_symbols(id, file),
+            Task::Pack(mut pack) => {
+                let Some(open) = &mut self.open else {
+                    return Some(Err(failure(FailureKind::NothingOpen, "no dump is open")));
+                };
+                match pack.step(&mut open.session, &mut open.symbols) {
+                    Next::Working(progress) => {
+                        self.tell(id, progress);
+                        self.queue.put_back(id, Task::Pack(pack));
+                        None
+                    }
+                    Next::Place => {
+                        self.place(id, Placing::Pack(pack));
+                        None
+                    }
+                    Next::Done(result) => Some(result),
+                }
+            }
             Task::Unpack(mut unpack) => match unpack.step() {
                 Ok(true) => self.enter(id, unpack.finish()),
                 Ok(false) => {
@@ -220,19 +238,24 @@ impl Worker {
         }
     }
 
-    fn add_symbols(&mut self, file: File) -> Result<Reply, Failure> {
+    /// Adds a symbol file, or begins with an archive of them. `None` if there is more to do.
+    fn add_symbols(&mut self, id: RequestId, file: File) -> Option<Result<Reply, Failure>> {
         let Some(open) = &mut self.open else {
-            return Err(failure(
-                FailureKind::NothingOpen,
-                "open a dump first: symbols are matched against its modules",
-            ));
+            let message = "open a dump first: symbols are matched against its modules";
+            return Some(Err(failure(FailureKind::NothingOpen, message)));
         };
         let name = file.name();
-        let source = FileSource::new(file).map_err(|message| failure(FailureKind::BadRequest, message))?;
-        // Symbol files are read in few places: a small cache of its own for each is enough.
-        let cache = BlockCache::new(source, BlockCache::<FileSource>::DEFAULT_BLOCK, SYMBOL_BLOCKS);
-        let added = open.session.add_symbols(Rc::new(cache), &name);
-        added.map(Reply::SymbolsAdded).map_err(|error| failure(FailureKind::BadRequest, format!("{name}: {error}")))
+        let source = match FileSource::new(file) {
+            Ok(source) => Rc::new(source),
+            Err(message) => return Some(Err(failure(FailureKind::BadRequest, message))),
+        };
+        match symbols::offer(&mut open.session, &mut open.symbols, source, name) {
+            Offered::Ended(result) => Some(result),
+            Offered::Pack(pack) => {
+                self.queue.put_back(id, Task::Pack(pack));
+                None
+            }
+        }
     }
 
     /// Opens a dump, or goes down into an archive. `None` if there is more to do.
@@ -242,7 +265,7 @@ impl Worker {
             let source: Rc<BlockCache<Source>> = Rc::clone(&cache);
             return match Session::open(source, Some(content.name())) {
                 Ok(session) => {
-                    self.open = Some(Open { session, cache });
+                    self.open = Some(Open { session, cache, symbols: Known::default() });
                     self.queue.put_back(id, Task::Job(Job::new(Request::Summary)));
                     None
                 }
@@ -272,7 +295,13 @@ impl Worker {
         if let Some(content) = archive.stored(index) {
             return self.enter(id, content);
         }
-        self.placing = Some(Placing { id, archive, index });
+        self.place(id, Placing::Member(archive, index));
+        None
+    }
+
+    /// Asks the browser for a place.
+    fn place(&mut self, id: RequestId, what: Placing) {
+        self.placing.push((id, what));
         let (me, scope) = (Weak::clone(&self.me), self.scope.clone());
         spawn_local(async move {
             // Where the browser refuses, memory must do.
@@ -285,20 +314,35 @@ impl Worker {
                 worker.borrow_mut().placed(id, scratch);
             }
         });
-        None
+    }
+
+    fn take_placing(&mut self, id: RequestId) -> Option<Placing> {
+        let at = self.placing.iter().position(|(waiting, _)| *waiting == id)?;
+        Some(self.placing.swap_remove(at).1)
     }
 
     /// Begins to unpack, unless that was given up meanwhile.
     fn placed(&mut self, id: RequestId, scratch: Option<(Scratch, u64)>) {
-        let Some(placing) = self.placing.take_if(|placing| placing.id == id) else { return };
-        match Unpack::new(&placing.archive, placing.index, scratch) {
-            Ok(unpack) => {
-                // Said at once: the page learns that this can be cancelled.
-                post(&self.scope, &FromWorker::Progress { id, progress: unpack.progress() });
-                self.queue.put_back(id, Task::Unpack(Box::new(unpack)));
+        match self.take_placing(id) {
+            None => {}
+            Some(Placing::Pack(mut pack)) => {
+                pack.placed(scratch);
+                self.queue.put_back(id, Task::Pack(pack));
                 self.wake();
             }
-            Err(failure) => post(&self.scope, &FromWorker::Failed { id, failure }),
+            Some(Placing::Member(archive, index)) => {
+                let room =
+                    scratch.map_or(Room::Memory(MOST_IN_MEMORY), |(scratch, room)| Room::File(Box::new(scratch), room));
+                match Unpack::new(&archive, index, room, Purpose::Dump) {
+                    Ok(unpack) => {
+                        // Said at once: the page learns that this can be cancelled.
+                        post(&self.scope, &FromWorker::Progress { id, progress: unpack.progress() });
+                        self.queue.put_back(id, Task::Unpack(Box::new(unpack)));
+                        self.wake();
+                    }
+                    Err(failure) => post(&self.scope, &FromWorker::Failed { id, failure }),
+                }
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use dumplens_engine::Job;
 use dumplens_report::protocol::{Request, RequestId};
 
-use crate::unpack::Unpack;
+use crate::{symbols::Pack, unpack::Unpack};
 
 /// What there is to do for a request.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(crate) enum Task<F> {
     Symbols(F),
     /// Unpack a little more.
     Unpack(Box<Unpack>),
+    /// Add a little more of an archive of symbol files.
+    Pack(Box<Pack>),
     /// Work on a job.
     Job(Job),
 }

@@ -15,10 +15,38 @@ use dumplens_report::{
 use crate::scratch::{Scratch, WriteError};
 
 /// Most that is unpacked into memory where the browser has no storage for it.
-const MOST_IN_MEMORY: u64 = 256 << 20;
+pub(crate) const MOST_IN_MEMORY: u64 = 256 << 20;
 
-/// What to do where there is no room.
-const ELSEWHERE: &str = "unpack it yourself and open the dump, or use the command line (dumplens analyze)";
+/// What is unpacked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be opened.
+    Dump,
+    /// To be added to the open dump.
+    Symbols,
+}
+
+impl Purpose {
+    /// What to do where there is no room.
+    const fn elsewhere(self) -> &'static str {
+        match self {
+            Self::Dump => "unpack it yourself and open the dump, or use the command line (dumplens analyze)",
+            Self::Symbols => {
+                "unpack it yourself and add the files, or use the command line (dumplens analyze --symbols)"
+            }
+        }
+    }
+
+    /// Whether what begins like this is worth the room it takes.
+    pub(crate) fn judge(self, head: &[u8], size: Option<u64>, name: &str) -> Result<(), Failure> {
+        const SYMBOLS: [&[u8]; 5] = [b"MZ", b"Microsoft C/C++", b"BSJB", b"{", b"\xfd7zXZ\0"];
+        match self {
+            Self::Dump => worth_unpacking(head, size, could_be_dump(name)),
+            Self::Symbols if SYMBOLS.iter().any(|magic| head.starts_with(magic)) => Ok(()),
+            Self::Symbols => Err(failure(FailureKind::NotADump, "not a symbol file")),
+        }
+    }
+}
 
 pub(crate) fn failure(kind: FailureKind, message: impl Into<String>) -> Failure {
     Failure { kind, message: message.into() }
@@ -93,6 +121,16 @@ impl OpenArchive {
         }
     }
 
+    /// What the archive is called.
+    pub(crate) fn name(&self) -> String {
+        self.content.name()
+    }
+
+    /// What a member takes once unpacked, where the archive says.
+    pub(crate) fn size(&self, index: usize) -> Option<u64> {
+        self.archive.members().get(index).and_then(|member| member.size)
+    }
+
     fn names(&self, index: usize) -> Vec<String> {
         let archive = self.content.names.last().map(String::as_str).unwrap_or_default();
         let member = self.archive.member_name(index, archive);
@@ -109,9 +147,17 @@ impl OpenArchive {
 
 const TOO_DEEP: &str = "this is an archive in an archive in an archive; unpack it and open the dump inside";
 
+/// Where there is room for unpacked bytes, and how many.
+pub(crate) enum Room {
+    /// In the browser's storage.
+    File(Box<Scratch>, u64),
+    /// In memory.
+    Memory(u64),
+}
+
 /// Where unpacked bytes go.
 enum Place {
-    File(Scratch),
+    File(Box<Scratch>),
     Memory(Vec<u8>),
 }
 
@@ -124,6 +170,7 @@ pub(crate) struct Unpack {
     head: Option<Vec<u8>>,
     size: Option<u64>,
     names: Vec<String>,
+    purpose: Purpose,
 }
 
 impl std::fmt::Debug for Unpack {
@@ -133,18 +180,18 @@ impl std::fmt::Debug for Unpack {
 }
 
 impl Unpack {
-    /// Begins to unpack member `index` into `scratch`, which may take so many bytes; into memory if there is none.
-    pub(crate) fn new(archive: &OpenArchive, index: usize, scratch: Option<(Scratch, u64)>) -> Result<Self, Failure> {
-        let (place, room) = match scratch {
-            Some((scratch, room)) => (Place::File(scratch), room),
-            None => (Place::Memory(Vec::new()), MOST_IN_MEMORY),
+    /// Begins to unpack member `index`.
+    pub(crate) fn new(archive: &OpenArchive, index: usize, room: Room, purpose: Purpose) -> Result<Self, Failure> {
+        let (place, room) = match room {
+            Room::File(scratch, room) => (Place::File(scratch), room),
+            Room::Memory(room) => (Place::Memory(Vec::new()), room),
         };
-        let size = archive.archive.members().get(index).and_then(|member| member.size);
+        let size = archive.size(index);
         let names = archive.names(index);
         let named = |failure| Content { source: Rc::new(Vec::new()), names: names.clone() }.explain(failure);
         match archive.archive.unpack(index, room) {
-            Ok(unpacker) => Ok(Self { unpacker, place, room, head: Some(Vec::new()), size, names }),
-            Err(error) => Err(named(explain(&error, &place, size, room))),
+            Ok(unpacker) => Ok(Self { unpacker, place, room, head: Some(Vec::new()), size, names, purpose }),
+            Err(error) => Err(named(explain(&error, &place, size, room, purpose))),
         }
     }
 
@@ -158,7 +205,7 @@ impl Unpack {
                 }
                 return Ok(true);
             }
-            Err(error) => return Err(self.named(explain(&error, &self.place, self.size, self.room))),
+            Err(error) => return Err(self.named(explain(&error, &self.place, self.size, self.room, self.purpose))),
         };
         let mut judged = None;
         if let Some(head) = &mut self.head {
@@ -179,10 +226,11 @@ impl Unpack {
             Ok(()) => Ok(false),
             Err(WriteError::Full) => {
                 let room = self.unpacker.written();
-                Err(self.named(failure(FailureKind::BadRequest, no_room(&self.place, self.size, room))))
+                Err(self.named(failure(FailureKind::BadRequest, no_room(&self.place, self.size, room, self.purpose))))
             }
             Err(WriteError::Failed) => {
-                let message = format!("the browser cannot write to its storage: {ELSEWHERE}");
+                let elsewhere = self.purpose.elsewhere();
+                let message = format!("the browser cannot write to its storage: {elsewhere}");
                 Err(self.named(failure(FailureKind::BadRequest, message)))
             }
         }
@@ -193,7 +241,7 @@ impl Unpack {
         match sniff(&head) {
             Some(_) if self.names.len() > MOST_LEVELS => Err(failure(FailureKind::NotADump, TOO_DEEP)),
             Some(_) => Ok(()),
-            None => worth_unpacking(head, self.size, self.names.last().is_some_and(|name| could_be_dump(name))),
+            None => self.purpose.judge(head, self.size, self.names.last().map(String::as_str).unwrap_or_default()),
         }
     }
 
@@ -211,34 +259,43 @@ impl Unpack {
         Progress { phase: format!("unpacking {name}"), done, total }
     }
 
+    /// Bytes of memory that are filled.
+    pub(crate) fn in_memory(&self) -> u64 {
+        match &self.place {
+            Place::File(_) => 0,
+            Place::Memory(bytes) => bytes.len() as u64,
+        }
+    }
+
     /// What was unpacked.
     pub(crate) fn finish(self) -> Content {
         let source: Source = match self.place {
-            Place::File(scratch) => Rc::new(scratch),
+            Place::File(scratch) => Rc::new(*scratch),
             Place::Memory(bytes) => Rc::new(bytes),
         };
         Content { source, names: self.names }
     }
 }
 
-fn explain(error: &ArchiveError, place: &Place, size: Option<u64>, room: u64) -> Failure {
+fn explain(error: &ArchiveError, place: &Place, size: Option<u64>, room: u64, purpose: Purpose) -> Failure {
     match error.kind {
-        ArchiveErrorKind::Limit { .. } => failure(FailureKind::BadRequest, no_room(place, size, room)),
+        ArchiveErrorKind::Limit { .. } => failure(FailureKind::BadRequest, no_room(place, size, room, purpose)),
         _ => failure(FailureKind::Damaged, error.to_string()),
     }
 }
 
 /// How much is needed, how much there is, and what to do.
-fn no_room(place: &Place, size: Option<u64>, room: u64) -> String {
+fn no_room(place: &Place, size: Option<u64>, room: u64, purpose: Purpose) -> String {
+    let elsewhere = purpose.elsewhere();
     let room = text::size(room);
     let needed = size.map_or_else(|| format!("more than {room}"), text::size);
     match place {
         Place::File(_) => format!(
-            "unpacking it takes {needed}, and the browser lets this site store {room}; make room on the disk, {ELSEWHERE}"
+            "unpacking it takes {needed}, and the browser lets this site store {room}; make room on the disk, {elsewhere}"
         ),
         Place::Memory(_) => format!(
             "unpacking it takes {needed}, and without private storage, which this browser refuses here (as in private \
-             windows), {room} are the most; {ELSEWHERE}"
+             windows), {room} are the most; {elsewhere}"
         ),
     }
 }

@@ -4,10 +4,13 @@
 use std::{
     fmt::Write as _,
     fs::{self, File},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
-use dumplens_testkit::machine::{Machine, MachineSpec, Store, WIN7_PAE, WIN10_X64, WIN11_ARM64};
+use dumplens_testkit::{
+    machine::{Machine, MachineSpec, Store, WIN7_PAE, WIN10_X64, WIN11_ARM64, pe::TestImage},
+    story,
+};
 
 fn main() {
     let folder = PathBuf::from(std::env::args().nth(1).expect("usage: make-browser-dumps FOLDER"));
@@ -30,6 +33,49 @@ fn main() {
     }
     index.push_str("\n}\n");
     fs::write(folder.join("marks.json"), index).expect("the index can be written");
+    symbols(&folder.join("symbols"));
+}
+
+/// Images that belong to drivers of the sample `driver-irql.dmp`, and one that does not; alone and in a symbol store.
+fn symbols(folder: &Path) {
+    let drivers = story::drivers();
+    let image = |name: &str, exports: &[(&str, u32)]| {
+        let driver = drivers.iter().find(|driver| driver.path.ends_with(name)).expect("a driver of that name");
+        TestImage {
+            machine: 0x8664,
+            timestamp: driver.timestamp,
+            size: driver.size,
+            guid: [0x67; 16],
+            age: 2,
+            pdb: name.replace(".sys", ".pdb"),
+            export_name: name.into(),
+            exports: exports.iter().map(|(name, rva)| ((*name).into(), *rva)).collect(),
+        }
+    };
+    let write = |path: &str, bytes: &[u8]| {
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("the folder can be created");
+        fs::write(path, bytes).expect("the symbols can be written");
+    };
+    let glasswing = image(
+        "glasswing.sys",
+        &[("GlasswingDispatch", 0x2b00), ("GlasswingQueue", 0x31e0), ("GlasswingEvtDpc", 0x4a00)],
+    );
+    let wdf = image("Wdf01000.sys", &[("FxDpcThunk", 0x1000)]);
+    let mut old = glasswing.clone();
+    old.timestamp ^= 0x1000;
+    old.size += 0x1000;
+    write("right/glasswing.sys", &glasswing.build());
+    write("wrong/glasswing.sys", &old.build());
+    let key = |image: &TestImage| format!("{:08X}{:x}", image.timestamp, image.size);
+    for image in [&glasswing, &wdf, &old] {
+        let name = &image.export_name;
+        write(&format!("store/{name}/{}/{name}", key(image)), &image.build());
+    }
+    // What nobody asks for.
+    for index in 0..40 {
+        write(&format!("store/noise{index}.pdb/{index:032X}1/noise{index}.pdb"), b"not read");
+    }
 }
 
 /// Addresses at which the tests know what to expect, as JSON; numbers are text because JavaScript's are too short.

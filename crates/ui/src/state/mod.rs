@@ -2,7 +2,10 @@
 
 pub(crate) mod grid;
 pub(crate) mod hexview;
+pub(crate) mod kind;
+pub(crate) mod outcome;
 pub(crate) mod route;
 pub(crate) mod search;
+pub(crate) mod wanted;
 pub(crate) mod width;
 pub(crate) mod words;

@@ -12,6 +12,8 @@ pub(crate) enum Route {
     Registers,
     Modules,
     Unloaded,
+    /// What symbols are known, and which files would help.
+    Symbols,
     Threads,
     /// All processes; one of them, by its object, with its details.
     Processes(Option<Hex>),
@@ -32,6 +34,7 @@ impl Route {
             "registers" => Self::Registers,
             "modules" => Self::Modules,
             "unloaded" => Self::Unloaded,
+            "symbols" => Self::Symbols,
             "threads" => Self::Threads,
             "processes" => Self::Processes(argument.and_then(Hex::parse)),
             "parts" => Self::Parts(argument.and_then(|index| index.parse().ok())),
@@ -90,6 +93,7 @@ impl Route {
             Self::Registers => "registers",
             Self::Modules => "modules",
             Self::Unloaded => "unloaded",
+            Self::Symbols => "symbols",
             Self::Threads => "threads",
             Self::Processes(_) => "processes",
             Self::Parts(_) => "parts",
@@ -112,6 +116,7 @@ mod tests {
             Route::Registers,
             Route::Modules,
             Route::Unloaded,
+            Route::Symbols,
             Route::Threads,
             Route::Processes(None),
             Route::Processes(Some(Hex(0xffff_8504_2989_1080))),

@@ -1,6 +1,10 @@
 //! The letters and numbers of page tables in plain words.
 
-use dumplens_report::{Hex, model::Process, protocol::Space};
+use dumplens_report::{
+    Hex,
+    model::{Process, SymbolStatus},
+    protocol::Space,
+};
 
 /// What each letter of a page table entry means, in the order in which they are printed.
 pub(crate) const FLAGS: [(char, &str); 13] = [
@@ -40,6 +44,17 @@ pub(crate) fn without_address(reason: &str) -> &str {
 /// A time stamp as people read it; the column or the text around it says that it is UTC.
 pub(crate) fn time(stamp: &str) -> String {
     stamp.replace('T', " ").replace('Z', "")
+}
+
+/// How far a module's names are known, in a word.
+pub(crate) const fn status_word(status: SymbolStatus) -> &'static str {
+    match status {
+        SymbolStatus::Loaded => "loaded",
+        SymbolStatus::Forced => "forced",
+        SymbolStatus::Exports => "exports",
+        SymbolStatus::Missing => "missing",
+        SymbolStatus::Mismatched => "mismatched",
+    }
 }
 
 /// How a process is called: "notepad.exe (4816)".

@@ -79,13 +79,14 @@ pub(crate) fn open(app: App, name: String, send: impl FnOnce(OnProgress, OnAnswe
                 document().set_title(&format!("{title} – Dumplens"));
                 app.summary.set(Some(*summary));
                 app.stage.set(Stage::Open);
+                app.symbols_wanted();
             }
             Ok(Reply::Archive(listing)) => {
                 archive.set(Some(OpenedArchive { name, listing, trouble: None }));
                 app.stage.set(Stage::Listing);
             }
             Ok(_) => app.stage.set(Stage::Refused(name, "the engine gave another answer than was asked for".into())),
-            Err(CallError::Failed(message)) if archive.with_untracked(Option::is_some) => {
+            Err(CallError::Failed(message, _)) if archive.with_untracked(Option::is_some) => {
                 archive.update(|archive| {
                     if let Some(archive) = archive {
                         archive.trouble = Some((name, message));
@@ -93,7 +94,7 @@ pub(crate) fn open(app: App, name: String, send: impl FnOnce(OnProgress, OnAnswe
                 });
                 app.stage.set(Stage::Listing);
             }
-            Err(CallError::Failed(message)) => app.stage.set(Stage::Refused(name, message)),
+            Err(CallError::Failed(message, _)) => app.stage.set(Stage::Refused(name, message)),
             Err(CallError::Cancelled) if archive.with_untracked(Option::is_some) => app.stage.set(Stage::Listing),
             Err(CallError::Cancelled | CallError::Crashed) => app.stage.set(Stage::Landing),
         }

@@ -4,18 +4,35 @@ use leptos::prelude::*;
 
 use crate::{load::List, views::safe};
 
-/// The table of a list that is being read, or what there is to say instead. `again` reads it once more.
+/// What there is to show of a list.
+#[derive(Clone, PartialEq)]
+enum Shown {
+    Rows,
+    Empty,
+    Trouble(String),
+    Nothing,
+}
+
+/// The table of a list that is being read, or what there is to say instead. `again` reads it once more. The table is made
+/// once: rows that change later are for the table to show in place.
 pub(crate) fn list<T: Clone + Send + Sync + 'static>(
     list: List<T>,
     again: impl Fn() + Copy + Send + Sync + 'static,
-    table: impl Fn(Vec<T>) -> AnyView + Send + 'static,
+    table: impl Fn(Signal<Vec<T>>) -> AnyView + Send + 'static,
     empty: &'static str,
 ) -> impl IntoView {
-    move || match (list.rows.get(), list.trouble()) {
-        (Some(rows), _) if rows.is_empty() => view! { <p class="panel">{empty}</p> }.into_any(),
-        (Some(rows), _) => table(rows),
-        (None, Some(trouble)) => view! { <Trouble trouble again=Callback::new(move |()| again())/> }.into_any(),
-        (None, None) => view! { <p class="busy" role="status">"Reading…"</p> }.into_any(),
+    let rows = Signal::derive(move || list.rows.get().unwrap_or_default());
+    let shown = Memo::new(move |_| match (list.rows.with(|rows| rows.as_ref().map(Vec::is_empty)), list.trouble()) {
+        (Some(true), _) => Shown::Empty,
+        (Some(false), _) => Shown::Rows,
+        (None, Some(trouble)) => Shown::Trouble(trouble),
+        (None, None) => Shown::Nothing,
+    });
+    move || match shown.get() {
+        Shown::Empty => view! { <p class="panel">{empty}</p> }.into_any(),
+        Shown::Rows => table(rows),
+        Shown::Trouble(trouble) => view! { <Trouble trouble again=Callback::new(move |()| again())/> }.into_any(),
+        Shown::Nothing => view! { <p class="busy" role="status">"Reading…"</p> }.into_any(),
     }
 }
 

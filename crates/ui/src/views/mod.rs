@@ -12,6 +12,8 @@ pub(crate) mod processes;
 pub(crate) mod registers;
 pub(crate) mod stack;
 pub(crate) mod summary;
+pub(crate) mod symbol_tools;
+pub(crate) mod symbols;
 pub(crate) mod threads;
 
 /// Text from a dump as it may be shown: without control characters and direction marks. It only ever becomes a text node

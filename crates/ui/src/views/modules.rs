@@ -1,7 +1,7 @@
 //! Loaded and unloaded modules.
 
 use dumplens_report::{
-    model::{Module, SymbolStatus, UnloadedModule},
+    model::{Module, UnloadedModule},
     protocol::{Reply, Request, Space},
 };
 use leptos::prelude::*;
@@ -9,6 +9,7 @@ use leptos::prelude::*;
 use crate::{
     app::App,
     state::route::Route,
+    state::words::status_word,
     table::{Column, Table, mono, words},
     views::{cell, lists::list},
 };
@@ -30,13 +31,7 @@ pub(crate) fn ModulesView() -> impl IntoView {
     ];
     let width = app.width();
     let row = move |module: Module| {
-        let symbols = match module.symbols {
-            SymbolStatus::Loaded => "loaded",
-            SymbolStatus::Forced => "forced",
-            SymbolStatus::Exports => "exports",
-            SymbolStatus::Missing => "missing",
-            SymbolStatus::Mismatched => "mismatched",
-        };
+        let symbols = status_word(module.symbols);
         let file = module.debug_file.as_deref().map(|path| path.rsplit(['\\', '/']).next().unwrap_or(path).to_string());
         vec![
             module.name,
@@ -58,15 +53,14 @@ pub(crate) fn ModulesView() -> impl IntoView {
         });
     };
     load();
-    let table = move |modules: Vec<Module>| {
-        let bases: Vec<_> = modules.iter().map(|module| module.base).collect();
+    let table = move |modules: Signal<Vec<Module>>| {
         let chosen = Callback::new(move |index: usize| {
-            if let Some(base) = bases.get(index) {
-                app.go(Route::Memory(Space::Current, Some(*base)));
+            if let Some(base) = modules.with(|modules| modules.get(index).map(|module| module.base)) {
+                app.go(Route::Memory(Space::Current, Some(base)));
             }
         });
-        view! { <Table name="modules" columns=COLUMNS.to_vec() rows=modules.into_iter().map(row).collect() chosen/> }
-            .into_any()
+        let rows = Memo::new(move |_| modules.get().into_iter().map(row).collect::<Vec<_>>());
+        view! { <Table name="modules" columns=COLUMNS.to_vec() rows chosen/> }.into_any()
     };
     list(app.modules, load, table, "The dump lists no modules.")
 }
@@ -93,8 +87,9 @@ pub(crate) fn UnloadedView() -> impl IntoView {
         });
     };
     load();
-    let table = move |rows: Vec<UnloadedModule>| {
-        view! { <Table name="unloaded" columns=COLUMNS.to_vec() rows=rows.into_iter().map(row).collect()/> }.into_any()
+    let table = move |rows: Signal<Vec<UnloadedModule>>| {
+        let rows = Memo::new(move |_| rows.get().into_iter().map(row).collect::<Vec<_>>());
+        view! { <Table name="unloaded" columns=COLUMNS.to_vec() rows/> }.into_any()
     };
     list(app.unloaded, load, table, "The dump lists no unloaded modules.")
 }

@@ -31,7 +31,8 @@ fn List() -> impl IntoView {
     let chosen = Callback::new(move |index: usize| app.go(Route::Parts(u32::try_from(index).ok())));
     move || {
         app.streams.rows.get().map(|rows| {
-            view! { <Table name="parts" columns=COLUMNS.to_vec() rows=rows.into_iter().map(row).collect() chosen/> }
+            let rows: Vec<_> = rows.into_iter().map(row).collect();
+            view! { <Table name="parts" columns=COLUMNS.to_vec() rows chosen/> }
         })
     }
 }
@@ -41,7 +42,7 @@ fn Part(index: u32) -> impl IntoView {
     let details = RwSignal::new(None::<Result<Details, String>>);
     client::call(Request::StreamDetails { index }, move |result| match result {
         Ok(Reply::StreamDetails(found)) => details.set(Some(Ok(found))),
-        Err(CallError::Failed(message)) => details.set(Some(Err(message))),
+        Err(CallError::Failed(message, _)) => details.set(Some(Err(message))),
         _ => {}
     });
     view! {

@@ -31,7 +31,7 @@ pub(crate) fn Details(process: Process, object: Hex) -> impl IntoView {
         app.ask(Request::ProcessThreads { object }, move |result| {
             let result = match result {
                 Ok(Reply::Threads(rows)) => Ok(rows),
-                Err(CallError::Failed(message)) => Err(message),
+                Err(CallError::Failed(message, _)) => Err(message),
                 _ => Err("The threads were not read.".into()),
             };
             // Another process may have been chosen meanwhile.

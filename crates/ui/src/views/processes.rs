@@ -45,7 +45,8 @@ pub(crate) fn ProcessesView() -> impl IntoView {
         Route::Processes(object) => object,
         _ => None,
     });
-    let table = move |processes: Vec<Process>| {
+    let table = move |processes: Signal<Vec<Process>>| {
+        let processes = processes.get();
         let tree = process_tree(&processes);
         let depths: Vec<usize> = tree.iter().map(|branch| branch.depth).collect();
         // The table's rows stand in the order of the tree.

@@ -23,20 +23,22 @@ pub(crate) fn StackView(thread: Option<u64>) -> impl IntoView {
     let app = expect_context::<App>();
     let stack = RwSignal::new(None::<Result<ThreadStack, String>>);
     let crashed = app.summary.with_untracked(|summary| summary.as_ref().and_then(|summary| summary.crashing_thread));
-    match thread {
+    // Symbols that are added name frames: the stack is taken anew then, and stays in sight until it is there.
+    Effect::new(move |_| match thread {
         Some(thread) => {
+            app.symbols.generation.track();
             // A thread that did not run at the crash is looked for in every process.
             app.ask(Request::Stack { thread }, move |result| {
                 let result = match result {
                     Ok(Reply::Stack(found)) => Ok(found),
-                    Err(CallError::Failed(message)) => Err(message),
+                    Err(CallError::Failed(message, _)) => Err(message),
                     Err(CallError::Cancelled) => Err("Looking for the thread was cancelled.".into()),
                     _ => return,
                 };
                 stack.try_set(Some(result));
             });
         }
-        None => stack.set(app.summary.with_untracked(|summary| {
+        None => stack.set(app.summary.with(|summary| {
             let summary = summary.as_ref()?;
             let stack = summary
                 .stack
@@ -44,7 +46,7 @@ pub(crate) fn StackView(thread: Option<u64>) -> impl IntoView {
                 .ok_or_else(|| "The dump holds no registers of the crash: no stack can be shown.".to_string());
             Some(stack.map(|stack| ThreadStack { context: summary.context.clone(), stack }))
         })),
-    }
+    });
     // Where threads are many, listing them all is not worth a choice of them: the table of threads is the place to choose.
     let few = app.summary.with_untracked(|summary| {
         summary.as_ref().and_then(|summary| summary.counts.threads).is_some_and(|count| count <= MOST_CHOICES)
@@ -79,6 +81,7 @@ pub(crate) fn StackView(thread: Option<u64>) -> impl IntoView {
             </div>
             {move || stack.get().map(|stack| match stack {
                 Ok(found) => view! {
+                    {thread.is_none().then(|| view! { <super::symbols::NamesHint/> })}
                     <Frames stack=found.stack/>
                     {found.context.map(|context| view! { <super::registers::Grid context/> })}
                 }.into_any(),

@@ -6,14 +6,13 @@ use dumplens_report::{
     text::{duration, size},
 };
 use leptos::prelude::*;
-use wasm_bindgen::JsCast as _;
-use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
 
 use crate::{
     app::App,
     client::{self, CallError},
+    save::save_text,
     state::{route::Route, width::Width},
-    views::{safe, stack::Frames},
+    views::{safe, stack::Frames, symbols::NamesHint},
 };
 
 /// Frames that the summary shows of the stack.
@@ -51,6 +50,7 @@ pub(crate) fn SummaryView() -> impl IntoView {
                         view! {
                             <section class="panel">
                                 <h2>"Stack" {more.then_some(", top")}</h2>
+                                <NamesHint/>
                                 <Frames stack/>
                                 <p><a href=Route::Stack(None).hash()>"Whole stack"</a></p>
                             </section>
@@ -207,7 +207,7 @@ fn export(app: App, format: ExportFormat) {
                     app.toast.set(Some("The report was copied.".into()));
                 }
                 Ok(Reply::Export(text)) => save(app, &text),
-                Err(CallError::Failed(message)) => app.toast.set(Some(message)),
+                Err(CallError::Failed(message, _)) => app.toast.set(Some(message)),
                 Err(CallError::Cancelled) => app.toast.set(Some("Cancelled.".into())),
                 _ => {}
             }
@@ -219,19 +219,5 @@ fn export(app: App, format: ExportFormat) {
 fn save(app: App, text: &str) {
     let name = app.summary.with(|summary| summary.as_ref().and_then(|summary| summary.dump.file_name.clone()));
     let name = format!("{}.json", name.unwrap_or_else(|| "dump".into()));
-    let saved = (|| {
-        let properties = BlobPropertyBag::new();
-        properties.set_type("application/json");
-        let parts = js_sys::Array::of(&[wasm_bindgen::JsValue::from_str(text)]);
-        let blob = Blob::new_with_str_sequence_and_options(&parts, &properties)?;
-        let url = Url::create_object_url_with_blob(&blob)?;
-        let link: HtmlAnchorElement = document().create_element("a")?.dyn_into()?;
-        link.set_href(&url);
-        link.set_download(&name);
-        link.click();
-        Url::revoke_object_url(&url)
-    })();
-    if let Err(error) = saved {
-        app.toast.set(Some(format!("the report cannot be saved: {error:?}")));
-    }
+    save_text(app, &name, "application/json", text);
 }

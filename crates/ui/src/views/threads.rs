@@ -88,8 +88,13 @@ pub(crate) fn ThreadsView() -> impl IntoView {
         let name = |process: &Process| Some((process.id?, process.name.clone()?));
         app.processes.rows.with_untracked(|rows| rows.iter().flatten().filter_map(name).collect())
     };
-    let threads =
-        list(app.threads, read, move |rows| table(app, "threads", rows, &names()), "The dump lists no threads.");
+    let threads = list(
+        app.threads,
+        read,
+        // Made anew when the rows change: which columns there are depends on them.
+        move |rows| (move || table(app, "threads", rows.get(), &names())).into_any(),
+        "The dump lists no threads.",
+    );
     let stopped = move || match app.threads.ended() {
         true => None,
         false => app.processes.trouble(),

@@ -75,7 +75,7 @@ pub(super) fn Dump(space: Space, target: Hex) -> impl IntoView {
                         Ok(Reply::Memory(chunks)) => {
                             cache.try_update(|cache| cache.insert(page, chunks));
                         }
-                        Err(CallError::Failed(message)) => {
+                        Err(CallError::Failed(message, _)) => {
                             place.target.try_set(Some(Err(message)));
                         }
                         _ => {}

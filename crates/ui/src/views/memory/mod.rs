@@ -70,7 +70,7 @@ pub(crate) fn ask_physical(app: App) {
     let request = Request::Translate { space: Space::Physical, address: Hex(0) };
     client::call(request, move |result| match result {
         Ok(_) => app.physical.set(Some(true)),
-        Err(CallError::Failed(_)) => app.physical.set(Some(false)),
+        Err(CallError::Failed(..)) => app.physical.set(Some(false)),
         Err(CallError::Cancelled | CallError::Crashed) => {}
     });
 }

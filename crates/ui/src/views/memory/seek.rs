@@ -62,7 +62,7 @@ impl Seeker {
             }
             let outcome = match result {
                 Ok(Reply::Regions(regions)) => search.take(&regions),
-                Err(CallError::Failed(message)) => {
+                Err(CallError::Failed(message, _)) => {
                     self.stop();
                     self.target.try_set(Some(Err(message)));
                     return;

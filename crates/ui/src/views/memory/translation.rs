@@ -52,7 +52,7 @@ fn follow(asked: Memo<(Space, Hex)>, busy: StoredValue<bool>, answer: RwSignal<O
         busy.try_update_value(|busy| *busy = false);
         match result {
             Ok(Reply::Translation(translation)) => answer.try_set(Some(Ok(translation))),
-            Err(CallError::Failed(message)) => answer.try_set(Some(Err(message))),
+            Err(CallError::Failed(message, _)) => answer.try_set(Some(Err(message))),
             _ => None,
         };
         if asked.try_get_untracked().is_some_and(|now| now != (space, address)) {

@@ -1,0 +1,293 @@
+//! Symbols: what is named, which files would help, and ways to add them.
+
+use dumplens_report::{
+    model::SymbolStatus,
+    protocol::{Reply, Request},
+    symbols::{FileKind, ScriptKind, SymbolNeed, WantedFile},
+};
+use leptos::prelude::*;
+
+use crate::{
+    app::App,
+    client::{self, CallError},
+    save::save_text,
+    state::{
+        outcome::{Fate, Outcome, list as sentence_list},
+        route::Route,
+        words::status_word,
+    },
+    table::{Column, Table, mono, words},
+    views::{
+        lists::list,
+        safe,
+        symbol_tools::{AddButtons, Kept, Results},
+    },
+};
+
+/// Modules that the summary line and hints name.
+const MOST_NAMED: usize = 4;
+
+/// Whether a module has names of functions.
+const fn is_named(status: SymbolStatus) -> bool {
+    matches!(status, SymbolStatus::Loaded | SymbolStatus::Forced | SymbolStatus::Exports)
+}
+
+/// "3 of 151 modules have names. These matter most to this crash: …"
+fn overview(needs: &[SymbolNeed]) -> String {
+    let named = needs.iter().filter(|need| is_named(need.symbols)).count();
+    let have = if named == 1 { "has" } else { "have" };
+    let first = format!("{named} of {} modules {have} names of functions.", needs.len());
+    let open: Vec<String> = needs
+        .iter()
+        .filter(|need| need.matters.is_some() && !matches!(need.symbols, SymbolStatus::Loaded | SymbolStatus::Forced))
+        .take(MOST_NAMED)
+        .map(|need| need.module.clone())
+        .collect();
+    match open.as_slice() {
+        [] => format!("{first} All that matter to this crash are among them."),
+        [one] => format!("{first} Files for {one} would help most with this crash."),
+        _ => format!("{first} Files for these would help most with this crash: {}.", sentence_list(&open)),
+    }
+}
+
+#[component]
+pub(crate) fn SymbolsView() -> impl IntoView {
+    let app = expect_context::<App>();
+    const COLUMNS: [Column; 5] = [
+        words("Module", 18),
+        words("Symbols", 12),
+        words("Why it matters", 24),
+        mono("Most useful file, as a store keeps it", 56),
+        words("Known from, or why not", 60),
+    ];
+    let row = |need: SymbolNeed| {
+        let path = need.files.first().map(|file| file.path.clone());
+        vec![
+            need.module,
+            status_word(need.symbols).into(),
+            need.matters.unwrap_or_default(),
+            path.unwrap_or_default(),
+            need.reason.unwrap_or_default(),
+        ]
+    };
+    // The module by name: after files were added it may stand elsewhere in the list.
+    let picked = RwSignal::new(None::<String>);
+    let load = move || app.load_needs();
+    load();
+    let table = move |needs: Signal<Vec<SymbolNeed>>| {
+        let chosen = Callback::new(move |index: usize| {
+            picked.set(needs.with_untracked(|needs| needs.get(index).map(|need| need.module.clone())));
+        });
+        let at = Signal::derive(move || {
+            let picked = picked.get()?;
+            needs.with(|needs| needs.iter().position(|need| need.module == picked))
+        });
+        let rows = Memo::new(move |_| needs.get().into_iter().map(row).collect::<Vec<_>>());
+        view! { <Table name="symbols" columns=COLUMNS.to_vec() rows chosen picked=at/> }.into_any()
+    };
+    let shown = Memo::new(move |_| {
+        let name = picked.get();
+        app.symbols.needs.rows.with(|rows| {
+            let rows = rows.as_ref()?;
+            let named = rows.iter().find(|need| Some(&need.module) == name.as_ref());
+            // Until a module is chosen, the one that matters most.
+            named.or_else(|| rows.first()).cloned()
+        })
+    });
+    let line = move || app.symbols.needs.rows.with(|rows| rows.as_deref().map(overview));
+    view! {
+        <section class="symbols" data-testid="symbols-view">
+            <p class="overview" data-testid="symbols-overview" role="status">{move || line().map(|line| safe(&line))}</p>
+            <div class="tools">
+                <AddButtons/>
+                <span class="spacer"></span>
+                <Scripts/>
+            </div>
+            <Kept/>
+            <Results/>
+            <div class="split">
+                {list(app.symbols.needs, load, table, "The dump lists no modules, so no symbols can be matched.")}
+                {move || shown.get().map(|need| view! { <Details need/> })}
+            </div>
+        </section>
+    }
+}
+
+/// The list of wanted files, to carry to a connected machine.
+#[component]
+fn Scripts() -> impl IntoView {
+    let app = expect_context::<App>();
+    let fetch = move |kind: ScriptKind, name: &'static str| {
+        client::call(Request::SymbolScript { kind }, move |result| match result {
+            Ok(Reply::Export(text)) => save_text(app, name, "text/plain", &text),
+            Err(CallError::Failed(message, _)) => app.toast.set(Some(message)),
+            _ => {}
+        });
+    };
+    const SCRIPTS: [(ScriptKind, &str, &str, &str); 3] = [
+        (ScriptKind::PowerShell, "PowerShell", "fetch-symbols.ps1", "script-powershell"),
+        (ScriptKind::Shell, "sh", "fetch-symbols.sh", "script-shell"),
+        (ScriptKind::SymChk, "SymChk manifest", "symbols.man", "script-symchk"),
+    ];
+    view! {
+        <span class="group" role="group" aria-label="Download a script that fetches the public files">
+            <span class="dim">"Fetch them elsewhere:"</span>
+            {SCRIPTS.into_iter().map(|(kind, title, name, id)| view! {
+                <button on:click=move |_| fetch(kind, name) data-testid=id title=format!("Download {name}: it fetches the files that Microsoft publishes")>{title}</button>
+            }).collect_view()}
+        </span>
+    }
+}
+
+/// One module: its files, where they are found, and what to do with them.
+#[component]
+fn Details(need: SymbolNeed) -> impl IntoView {
+    let app = expect_context::<App>();
+    let class = match need.symbols {
+        SymbolStatus::Loaded => "badge high",
+        SymbolStatus::Exports => "badge medium",
+        SymbolStatus::Forced | SymbolStatus::Missing | SymbolStatus::Mismatched => "badge low",
+    };
+    let none = need.files.is_empty() && need.reason.is_none();
+    let own = need.clone();
+    // The result that names the file comes a moment after what the dump wants.
+    let forcing = move || forcing(app, &own);
+    view! {
+        <section class="details need" data-testid="need" aria-label="Module">
+            <div class="tools">
+                <h2>{safe(&need.module)} " " <span class="dim">{safe(&need.image)}</span></h2>
+                {need.matters.as_ref().map(|why| view! { <span class="dim">{safe(why)}</span> })}
+                <span class=class>{status_word(need.symbols)}</span>
+                {forcing}
+            </div>
+            {need.reason.as_ref().map(|reason| view! { <p class="break">{safe(reason)}</p> })}
+            {none.then(|| view! { <p class="dim">"The dump does not say which files these would be."</p> })}
+            <ul class="wanted">{need.files.into_iter().map(wanted).collect_view()}</ul>
+        </section>
+    }
+}
+
+/// A button that uses a file although it does not match, or stops that.
+fn forcing(app: App, need: &SymbolNeed) -> Option<AnyView> {
+    let module = need.module.clone();
+    match need.symbols {
+        SymbolStatus::Forced => Some(
+            view! {
+                <button on:click=move |_| app.force_symbols(module.clone(), None) data-testid="unforce">"Stop using it"</button>
+            }
+            .into_any(),
+        ),
+        SymbolStatus::Mismatched => {
+            let is_ours = |name: &str| {
+                name.eq_ignore_ascii_case(&need.image) || need.files.iter().any(|file| file.name.eq_ignore_ascii_case(name))
+            };
+            let unmatched = |row: &&Outcome| matches!(row.result, Fate::Unmatched(_)) && is_ours(&row.name);
+            let file = app.symbols.results.with(|rows| rows.iter().find(unmatched).map(|row| row.name.clone()))?;
+            Some(
+                view! {
+                    <button on:click=move |_| app.force_symbols(module.clone(), Some(file.clone())) data-testid="force"
+                        title="Names will be marked as forced: they may be wrong">"Use it anyway"</button>
+                }
+                .into_any(),
+            )
+        }
+        _ => None,
+    }
+}
+
+fn wanted(file: WantedFile) -> impl IntoView {
+    let app = expect_context::<App>();
+    let what = match file.kind {
+        FileKind::Pdb => "PDB",
+        FileKind::Image => "image",
+    };
+    let path = file.path.clone();
+    let copy = move |_| {
+        let _ = window().navigator().clipboard().write_text(&path);
+        app.toast.set(Some(format!("{path} was copied.")));
+    };
+    let link = file.public.then(|| {
+        view! {
+            <a class="button" href=file.url() target="_blank" rel="noopener noreferrer"
+                title="Opens Microsoft's symbol server in a new tab; this page itself asks nobody">"Get from Microsoft"</a>
+        }
+    });
+    view! {
+        <li>
+            <span class="badge">{what}</span>
+            <span class="mono break">{safe(&file.path)}</span>
+            <span class="group">
+                <button on:click=copy aria-label=format!("Copy the path of {}", safe(&file.name))>"Copy path"</button>
+                {link}
+            </span>
+            {(!file.public).then(|| view! { <span class="dim">"not one of Windows' own files: its maker has it"</span> })}
+        </li>
+    }
+}
+
+/// Below a stack: which files would name the frames that have no names.
+#[component]
+pub(crate) fn NamesHint() -> impl IntoView {
+    let app = expect_context::<App>();
+    let lacking = Memo::new(move |_| {
+        app.summary.with(|summary| {
+            let frames = summary.as_ref().and_then(|summary| summary.stack.as_ref()).map(|stack| &stack.frames);
+            let nameless = frames.into_iter().flatten().filter(|frame| frame.function.is_none());
+            nameless.filter_map(|frame| frame.module.clone()).collect::<std::collections::BTreeSet<_>>()
+        })
+    });
+    if lacking.with_untracked(|lacking| !lacking.is_empty()) {
+        app.load_needs();
+    }
+    let files = Memo::new(move |_| {
+        app.symbols.needs.rows.with(|rows| {
+            let needs = rows.iter().flatten().filter(|need| lacking.with(|lacking| lacking.contains(&need.module)));
+            needs.map(file_for).take(MOST_NAMED).collect::<Vec<String>>()
+        })
+    });
+    move || {
+        let files = files.get();
+        (!files.is_empty()).then(|| {
+            view! {
+                <div class="hint" data-testid="names-hint">
+                    <span>"Frames without names: drop " <span class="mono">{safe(&sentence_list(&files))}</span> " on this page."</span>
+                    <AddButtons/>
+                    <a href=Route::Symbols.hash()>"All symbols"</a>
+                </div>
+            }
+        })
+    }
+}
+
+/// The file that helps most, by the name people look for.
+fn file_for(need: &SymbolNeed) -> String {
+    need.files.first().map_or_else(|| need.image.clone(), |file| file.name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_overview_names_what_matters_most() {
+        let need = |module: &str, symbols, matters: bool| SymbolNeed {
+            module: module.into(),
+            image: String::new(),
+            symbols,
+            reason: None,
+            matters: matters.then(|| "frame 1 of the crash".into()),
+            files: vec![],
+        };
+        let mut needs = vec![
+            need("amdppm", SymbolStatus::Missing, true),
+            need("nt", SymbolStatus::Exports, true),
+            need("hal", SymbolStatus::Missing, false),
+        ];
+        assert_eq!(
+            overview(&needs),
+            "1 of 3 modules has names of functions. Files for these would help most with this crash: amdppm and nt."
+        );
+        needs.iter_mut().for_each(|need| need.symbols = SymbolStatus::Loaded);
+        assert!(overview(&needs).ends_with("All that matter to this crash are among them."));
+    }
+}
