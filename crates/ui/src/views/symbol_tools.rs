@@ -59,7 +59,7 @@ pub(crate) fn Kept() -> impl IntoView {
     let app = expect_context::<App>();
     let keeping = app.symbols.keeping;
     let trouble = move || keeping.with(|keeping| keeping.trouble.clone());
-    let held = move || keeping.with(|keeping| (keeping.files > 0).then(|| (keeping.files, keeping.bytes)));
+    let held = move || keeping.with(|keeping| (keeping.files > 0).then_some((keeping.files, keeping.bytes)));
     view! {
         <div class="tools kept">
             <label>
