@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use dumplens_report::Hex;
 
+use crate::stack::StackArgs;
+
 /// Opens Windows crash dumps and says what crashed and why.
 #[derive(Debug, Parser)]
 #[command(name = "dumplens", version, max_term_width = 100)]
@@ -96,6 +98,8 @@ pub(crate) enum Command {
         #[arg(required = true, value_parser = rva, value_name = "RVA")]
         rvas: Vec<Rvas>,
     },
+    /// Print the stack of the crash, of a thread, or of all threads
+    Stack(StackArgs),
     /// List loaded and unloaded modules
     Modules(List),
     /// List threads

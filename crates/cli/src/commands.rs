@@ -22,7 +22,7 @@ use crate::{
     args::{Args, Command, List, Script, Unpacking},
     lookup, memory,
     source::FileSource,
-    symbols,
+    stack, symbols,
 };
 
 /// What a run came to; the process's exit code. The worst of all files counts.
@@ -57,6 +57,7 @@ pub(crate) fn run(args: Args) -> io::Result<Outcome> {
         Command::Regions { space, json, from, file } => {
             memory::regions(&mut out, &space, json, from, &file, unpacking)?
         }
+        Command::Stack(stack) => stack::stack(&mut out, &stack, unpacking)?,
         Command::Modules(list) => lists(&mut out, &list, unpacking, &[Request::Modules, Request::UnloadedModules])?,
         Command::Threads(list) => lists(&mut out, &list, unpacking, &[Request::Threads])?,
         Command::Processes(list) => lists(&mut out, &list, unpacking, &[Request::Processes])?,

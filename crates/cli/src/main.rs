@@ -10,6 +10,7 @@ mod commands;
 mod lookup;
 mod memory;
 mod source;
+mod stack;
 mod symbols;
 
 use std::process::ExitCode;

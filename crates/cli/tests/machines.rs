@@ -85,3 +85,22 @@ fn a_process_is_named_by_id_by_name_or_by_its_object() {
     let regions: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert!(regions.as_array().unwrap().iter().any(|region| region["start"] == user.as_str()));
 }
+
+#[test]
+fn stacks_are_printed_one_or_all() {
+    let (_, path) = dump("stacks.dmp", WIN10_X64, Store::BitmapKernel);
+    let output = dumplens(&["stack", &path]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stdout(&output).starts_with("Stack of thread 8, from the dump header\n"), "{}", stdout(&output));
+    let output = dumplens(&["stack", "--thread", "12", "--json", &path]);
+    let value: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(value["stack"]["frames"][0]["function"], "glasswingEntry");
+    assert_eq!(dumplens(&["stack", "--thread", "99", &path]).status.code(), Some(2));
+    let output = dumplens(&["stack", "--all", &path]);
+    assert_eq!(stdout(&output).matches("Stack of thread").count(), 11, "unknown stacks are not the same");
+    // A user dump whose threads wait alike.
+    let sample = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../public/samples/null-call.dmp");
+    let output = dumplens(&["stack", "--all", sample.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stdout(&output).contains("lantern"));
+}

@@ -10,6 +10,7 @@
 
 extern crate alloc;
 
+mod groups;
 mod hex;
 pub mod model;
 pub mod protocol;
@@ -17,6 +18,7 @@ pub mod symbols;
 pub mod text;
 mod tree;
 
+pub use groups::{StackGroup, group_stacks};
 pub use hex::{ByteString, Hex};
 pub use tree::{Branch, process_tree};
 

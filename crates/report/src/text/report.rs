@@ -4,6 +4,7 @@ use alloc::string::{String, ToString};
 use core::fmt::{self, Write};
 
 use super::{clean, duration, location, size, table::Table, trust_label};
+use crate::StackGroup;
 use crate::model::{BugCheck, Confidence, Context, Exception, Note, NoteKind, Report, Stack, Verdict};
 
 /// Prints a report.
@@ -113,9 +114,35 @@ fn exception(out: &mut impl Write, exception: &Exception) -> fmt::Result {
     writeln!(out, "  From: {}", clean(&exception.source))
 }
 
+/// Prints a stack that one or more threads have.
+///
+/// # Errors
+/// If `out` does.
+pub fn thread_stack(out: &mut impl Write, group: &StackGroup) -> fmt::Result {
+    const MOST_NAMED: usize = 16;
+    let mut ids: String = String::new();
+    for (index, id) in group.threads.iter().take(MOST_NAMED).enumerate() {
+        write!(ids, "{}{id}", if index > 0 { ", " } else { "" })?;
+    }
+    let more = group.threads.len().saturating_sub(MOST_NAMED);
+    if more > 0 {
+        write!(ids, " and {more} more")?;
+    }
+    let title = match group.threads.len() {
+        0 => alloc::format!("Stack of the crash, from the {}", clean(&group.stack.context)),
+        1 => alloc::format!("Stack of thread {ids}, from the {}", clean(&group.stack.context)),
+        count => alloc::format!("Stack of {count} threads: {ids}"),
+    };
+    frames(out, &title, &group.stack)
+}
+
 fn stack_table(out: &mut impl Write, stack: &Stack) -> fmt::Result {
     let thread = stack.thread.map(|id| alloc::format!(" of thread {id}")).unwrap_or_default();
-    heading(out, &alloc::format!("Stack{thread}, from the {}", clean(&stack.context)))?;
+    frames(out, &alloc::format!("Stack{thread}, from the {}", clean(&stack.context)), stack)
+}
+
+fn frames(out: &mut impl Write, title: &str, stack: &Stack) -> fmt::Result {
+    heading(out, title)?;
     let mut table = Table::new(&["#", "Address", "Found by", "Location"]);
     for (index, frame) in stack.frames.iter().enumerate() {
         let mut place = location(frame);
