@@ -35,8 +35,12 @@ pub(crate) fn unmatched(name: &str, identity: &str, needs: &[SymbolNeed]) -> Str
     });
     match (near.and_then(|need| need.reason.as_ref()), done) {
         (Some(reason), _) => format!("{name} does not match: {reason}"),
-        // Symbol files say more than images.
-        (None, Some(need)) => format!("{name} adds nothing: {} has its names from a symbol file already", need.module),
+        // The engine tells why a file does not match only where there is nothing better to say of the module.
+        (None, Some(need)) => {
+            let module = &need.module;
+            let kept = need.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+            format!("{name} does not match {module} or adds nothing to it: {module} keeps the names it has{kept}")
+        }
         (None, None) => format!(
             "{name} belongs to no module of this dump ({identity}); it stays at hand in case an image asks for it"
         ),
@@ -67,7 +71,8 @@ pub(crate) fn sentence(outcomes: &[Outcome]) -> String {
     }
     let mut parts = Vec::new();
     if named > 0 {
-        parts.push(format!("{named} files were added: {} {} names now.", list(&modules), have(modules.len())));
+        let were = if named == 1 { "file was" } else { "files were" };
+        parts.push(format!("{named} {were} added: {} {} names now.", list(&modules), have(modules.len())));
     }
     match unmatched.as_slice() {
         [] => {}

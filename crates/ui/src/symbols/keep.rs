@@ -105,7 +105,8 @@ pub(crate) async fn store(file: &File, place: &(String, String)) -> Result<(), S
             JsFuture::from(stream.close()).await
         };
         if let Err(error) = written.await {
-            // Half a file is worse than none.
+            // Half a file is worse than none. Until the writer is gone the file is locked.
+            let _ = JsFuture::from(stream.abort()).await;
             let _ = JsFuture::from(folder.remove_entry(&file.name())).await;
             return Err(error);
         }
@@ -154,7 +155,11 @@ async fn all(folder: &FileSystemDirectoryHandle) -> Result<Vec<File>, JsValue> {
                 open.push(entry.unchecked_into());
             } else {
                 let handle: FileSystemFileHandle = entry.unchecked_into();
-                found.push(JsFuture::from(handle.get_file()).await?.dyn_into()?);
+                let file: File = JsFuture::from(handle.get_file()).await?.dyn_into()?;
+                // What was being written when a tab was closed is empty, or in a file of the browser's own.
+                if file.size() > 0.0 && !file.name().ends_with(".crswap") {
+                    found.push(file);
+                }
             }
         }
     }

@@ -74,6 +74,10 @@ pub(crate) fn Landing() -> impl IntoView {
                 <li>"Kernel dumps of every other kind and any size ("<code>"MEMORY.DMP"</code>"), raw images of memory, and cores of virtual machines."</li>
                 <li>"Both in "<code>".zip"</code>", "<code>".gz"</code>", "<code>".zst"</code>" and "<code>".cab"</code>" files: unpacked here, into this browser's own storage, and removed again."</li>
             </ul>
+            <p>
+                "Drop symbols on an open dump to name its functions: PDBs, images, tables of kernel symbols, folders and archives of them. "
+                "The Symbols view says which ones it wants."
+            </p>
             <h2>"Where dumps are"</h2>
             <ul>
                 <li>"After a blue screen: "<code>"C:\\Windows\\Minidump"</code>" and "<code>"C:\\Windows\\MEMORY.DMP"</code>"."</li>

@@ -97,7 +97,7 @@ pub(crate) fn Results() -> impl IntoView {
         (!rows.is_empty()).then(|| {
             view! {
                 <details class="results" data-testid="symbol-results">
-                    <summary>{format!("{} files were offered, {of_use} were of use", rows.len())}</summary>
+                    <summary>{format!("Files offered: {}, of use: {of_use}", rows.len())}</summary>
                     <ul>{rows.into_iter().map(result).collect_view()}</ul>
                 </details>
             }

@@ -248,9 +248,20 @@ pub(crate) fn NamesHint() -> impl IntoView {
     move || {
         let files = files.get();
         (!files.is_empty()).then(|| {
+            let last = files.len().saturating_sub(1);
+            let names = files.into_iter().enumerate().map(|(at, file)| {
+                let before = if at == 0 {
+                    ""
+                } else if at == last {
+                    " and "
+                } else {
+                    ", "
+                };
+                view! { {before} <span class="mono">{safe(&file)}</span> }
+            });
             view! {
                 <div class="hint" data-testid="names-hint">
-                    <span>"Frames without names: drop " <span class="mono">{safe(&sentence_list(&files))}</span> " on this page."</span>
+                    <span>"Frames without names: drop " {names.collect_view()} " on this page."</span>
                     <AddButtons/>
                     <a href=Route::Symbols.hash()>"All symbols"</a>
                 </div>
