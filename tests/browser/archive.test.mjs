@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import zlib from "node:zlib";
 import { drop, eventually, launch, pick, samples, serve, withPage } from "./harness.mjs";
-import { zip } from "./zip.mjs";
+import { zip } from "./archives.mjs";
 
 let browser, site, folder, driver, program;
 before(async () => {

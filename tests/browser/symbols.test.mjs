@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import zlib from "node:zlib";
 import { drop, eventually, launch, machines, pick, real, samples, serve, withPage } from "./harness.mjs";
-import { zip } from "./zip.mjs";
+import { cabinet, zip } from "./archives.mjs";
 
 let browser, site, folder;
 const symbols = (name) => path.join(machines, "symbols", name);
@@ -180,6 +180,36 @@ test("of a folder only what the dump wants is read", () =>
     await toast(page, /^glasswing\.sys does not match glasswing or adds nothing to it: glasswing keeps the names it has \(exported names of glasswing\.sys\)/);
   }));
 
+test("a dropped folder is searched as a store is", () =>
+  on("symbols-drop-folder", async (page) => {
+    const client = await page.context().newCDPSession(page);
+    const data = { items: [], files: [symbols("store")], dragOperationsMask: 1 };
+    for (const type of ["dragEnter", "dragOver", "drop"]) await client.send("Input.dispatchDragEvent", { type, x: 600, y: 400, data });
+    await toast(page, /^2 files were added: (glasswing and Wdf01000|Wdf01000 and glasswing) have names now\./);
+    await show(page, "symbols");
+    await eventually(async () => assert.match(await page.getByTestId("symbols-overview").innerText(), /^2 of/));
+  }));
+
+test("a search of a large folder shows how far it is and can be cancelled", () =>
+  on("symbols-walk", async (page) => {
+    await page.evaluate(() => {
+      // A folder without end, in which nothing is wanted.
+      const handle = Object.create(FileSystemDirectoryHandle.prototype, { name: { value: "endless" }, kind: { value: "directory" } });
+      handle.values = async function* () {
+        for (let number = 0; ; number++) {
+          await new Promise((wait) => setTimeout(wait));
+          yield Object.create(FileSystemFileHandle.prototype, { name: { value: `x${number}.pdb` }, kind: { value: "file" } });
+        }
+      };
+      window.showDirectoryPicker = async () => handle;
+    });
+    await show(page, "symbols");
+    await page.getByTestId("add-folder").first().click();
+    await eventually(async () => assert.match(await page.getByTestId("symbols-busy").innerText(), /Searching the folder: \d+ names seen/));
+    await page.getByTestId("symbols-cancel").click();
+    await eventually(async () => assert.equal(await page.getByTestId("symbols-busy").count(), 0));
+  }));
+
 test("a picked folder is remembered and searched again with one click", () =>
   on("symbols-remember", async (page) => {
     // The picker of folders cannot be driven: a folder of the site's own storage stands in, which is remembered alike.
@@ -219,10 +249,12 @@ test("archives of symbols are looked into: dropped, picked, with a dump in them,
   ]));
   const dump = await file("dump.zip", zip([{ name: "a.dmp", content: await readFile(path.join(samples, "null-call.dmp")) }]));
   const gzip = await file("glasswing.sys.gz", zlib.gzipSync(image));
-  for (const [name, archive] of [["zip", packed], ["many", many], ["gzip", gzip]]) {
+  const twin = await file("glasswing.sy_", cabinet("glasswing.sys", image));
+  const nested = await file("nested.zip", zip([{ name: "glasswing.sys/KEY/glasswing.sy_", content: cabinet("glasswing.sys", image) }]));
+  for (const [name, archive] of [["zip", packed], ["many", many], ["gzip", gzip], ["cab", twin], ["nested", nested]]) {
     await on(`symbols-${name}`, async (page) => {
       await drop(page, archive);
-      await toast(page, /^(symbols\.zip|many\.zip|glasswing\.sys\.gz) was added: glasswing has names now\./);
+      await toast(page, /^\S+ was added: glasswing has names now\./);
       await show(page, "stack");
       await eventually(async () => assert.match(await page.getByTestId("frames").innerText(), /Glasswing/));
     });
@@ -256,7 +288,9 @@ test("files are kept if that is wished, added at the next visit, and forgotten w
     await toast(page, /was added/);
     assert.deepEqual(await kept(page), [], "not without being asked");
     await page.getByTestId("keep-symbols").check();
+    await page.getByTestId("kept").getByText(/1 file, 112\.0 KiB/).waitFor();
     await add(page, [symbols("right/glasswing.sys"), symbols("wrong/glasswing.sys")]);
+    await toast(page, /does not match glasswing or adds nothing/);
     await page.getByTestId("kept").getByText(/1 file, 112\.0 KiB/).waitFor();
     assert.deepEqual(await kept(page), ["glasswing.sys/D62801151c000/glasswing.sys"]);
     await page.reload();
@@ -322,8 +356,8 @@ test("a real dump and its real image", (context) => {
     await page.getByTestId("symbols-folder-input").first().setInputFiles(store);
     await toast(page, /3 files were added: (amdppm and Wdf01000|Wdf01000 and amdppm) have names now/);
     await eventually(async () => assert.match(await page.getByTestId("symbols").locator(".row", { hasText: "amdppm" }).innerText(), /loaded/));
+    // What was added before the switch was turned is kept too.
     await page.getByTestId("keep-symbols").check();
-    await page.getByTestId("symbols-folder-input").first().setInputFiles(store);
     await eventually(async () => assert.ok((await kept(page)).includes("amdppm.pdb/1C19FDDB27BB3399D9B45973EFEAFCF31/amdppm.pdb")));
     assert.deepEqual((await page.getByTestId("symbols-overview").innerText()).slice(0, 5), "2 of ");
     // The next visit adds the image, learns from it which PDB it has, and adds that too.

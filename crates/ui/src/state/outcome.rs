@@ -31,7 +31,8 @@ pub(crate) fn unmatched(name: &str, identity: &str, needs: &[SymbolNeed]) -> Str
             && (same(&need.image) || need.files.iter().any(|file| same(&file.name)))
     });
     let done = needs.iter().find(|need| {
-        need.symbols == SymbolStatus::Loaded && (same(&need.image) || need.files.iter().any(|file| same(&file.name)))
+        matches!(need.symbols, SymbolStatus::Loaded | SymbolStatus::Exports | SymbolStatus::Forced)
+            && (same(&need.image) || need.files.iter().any(|file| same(&file.name)))
     });
     match (near.and_then(|need| need.reason.as_ref()), done) {
         (Some(reason), _) => format!("{name} does not match: {reason}"),
@@ -141,6 +142,13 @@ mod tests {
         };
         let why = unmatched("A.sys", "image", std::slice::from_ref(&need));
         assert_eq!(why, "A.sys does not match: the image offered is another version: its size is 0x2");
+        let named = SymbolNeed {
+            symbols: SymbolStatus::Exports,
+            reason: Some("exported names of a.sys".into()),
+            ..need.clone()
+        };
+        let why = unmatched("a.sys", "image", &[named]);
+        assert!(why.ends_with("a keeps the names it has (exported names of a.sys)"), "{why}");
         assert!(unmatched("b.sys", "image, time stamp 0x1", &[need]).starts_with("b.sys belongs to no module"));
     }
 

@@ -1,6 +1,7 @@
 //! Symbol files on their way into the open dump: one thing after the other, with progress and cancel; afterwards all that
 //! is shown is read anew, in place.
 
+mod adding;
 pub(crate) mod folder;
 pub(crate) mod keep;
 mod remember;
@@ -9,8 +10,7 @@ pub(crate) mod take;
 use std::{cell::Cell, collections::VecDeque, rc::Rc};
 
 use dumplens_report::{
-    model::SymbolStatus,
-    protocol::{FailureKind, Progress, Reply, Request, RequestId},
+    protocol::{Reply, Request, RequestId},
     symbols::SymbolNeed,
 };
 use leptos::prelude::*;
@@ -18,21 +18,14 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::File;
 
 use crate::{
-    app::{App, Stage},
+    app::App,
     client::{self, CallError},
     load::List,
-    state::{
-        outcome::{Fate, Outcome, sentence, unmatched},
-        wanted::Wanted,
-    },
+    state::{outcome::Outcome, wanted::Wanted},
 };
 
-use folder::{Folder, Walk};
-
-/// Files of a folder are looked for anew after images were added: an image names its PDB.
-const MOST_ROUNDS: usize = 3;
-/// Results that the view lists.
-const MOST_RESULTS: usize = 200;
+use adding::Adding;
+use folder::Folder;
 
 /// Something to be added.
 #[derive(Clone)]
@@ -70,6 +63,8 @@ pub(crate) struct Symbols {
     /// Name of the folder that is remembered from visit to visit.
     pub(crate) remembered: RwSignal<Option<String>>,
     files: StoredValue<Vec<File>, LocalStorage>,
+    /// Files that named modules of this dump, each with one of them, to be kept if that is wished later.
+    added: StoredValue<Vec<(File, String)>, LocalStorage>,
     jobs: StoredValue<VecDeque<Job>, LocalStorage>,
     /// Set to end what is going on.
     stop: StoredValue<Rc<Cell<bool>>, LocalStorage>,
@@ -87,6 +82,7 @@ impl Symbols {
             keeping: RwSignal::new(keep::Keeping::default()),
             remembered: RwSignal::new(None),
             files: StoredValue::new_local(Vec::new()),
+            added: StoredValue::new_local(Vec::new()),
             jobs: StoredValue::new_local(VecDeque::new()),
             stop: StoredValue::new_local(Rc::default()),
             request: StoredValue::new(None),
@@ -98,6 +94,7 @@ impl Symbols {
         self.cancel();
         self.needs.clear();
         self.results.set(Vec::new());
+        self.added.set_value(Vec::new());
     }
 
     /// Ends what is going on; what was added stays.
@@ -158,7 +155,7 @@ impl App {
                 let Some(job) = next else { break };
                 let stop = Rc::<Cell<bool>>::default();
                 symbols.stop.set_value(Rc::clone(&stop));
-                Adding { app: self, stop, outcomes: Vec::new(), trouble: None }.run(job).await;
+                Adding::new(self, stop).run(job).await;
             }
             symbols.busy.set(None);
         });
@@ -206,214 +203,39 @@ impl App {
     }
 }
 
+/// What the dump wants now.
+async fn needs(app: App) -> Option<Vec<SymbolNeed>> {
+    let needs = needs_of(ask(Request::Symbols).await.ok()?)?;
+    app.symbols.needs.replace(needs.clone());
+    Some(needs)
+}
+
+/// Keeps a file where the next dump of that build looks for it.
+async fn keep_file(app: App, file: &File, module: &str) -> Result<(), String> {
+    let needs = needs(app).await.unwrap_or_default();
+    let place = needs.iter().find(|need| need.module == module).and_then(|need| Wanted::place(need, &file.name()));
+    let Some(place) = place else { return Ok(()) };
+    let stored = keep::store(file, &place).await;
+    app.symbols.keeping.set(keep::look().await);
+    stored
+}
+
+/// Keeps what was added before that was wished.
+async fn keep_added(app: App) {
+    for (file, module) in app.symbols.added.get_value() {
+        if let Err(trouble) = keep_file(app, &file, &module).await {
+            app.toast.set(Some(trouble));
+            return;
+        }
+    }
+}
+
 async fn ask(request: Request) -> Result<Reply, CallError> {
     client::answer(|answer| client::call(request, answer)).await
 }
 
 fn needs_of(reply: Reply) -> Option<Vec<SymbolNeed>> {
     if let Reply::Symbols(needs) = reply { Some(needs) } else { None }
-}
-
-/// One job at work.
-struct Adding {
-    app: App,
-    stop: Rc<Cell<bool>>,
-    outcomes: Vec<Outcome>,
-    /// Why a file could not be kept.
-    trouble: Option<String>,
-}
-
-impl Adding {
-    async fn run(mut self, job: Job) {
-        let quiet = matches!(job, Job::Kept);
-        match job {
-            Job::Files(files, may_be_dump) => {
-                let count = files.len() as u64;
-                for (number, file) in files.into_iter().enumerate() {
-                    if self.stop.get() {
-                        break;
-                    }
-                    self.app.symbols.tell(format!("Adding {}", file.name()), number as u64, count);
-                    if self.add(&file, true).await == Added::NoSymbols && may_be_dump {
-                        return self.app.open(file);
-                    }
-                }
-            }
-            Job::Folder(folder) => self.folder(&folder).await,
-            Job::Kept => self.kept().await,
-        }
-        self.finish(quiet).await;
-    }
-
-    /// Adds what was kept; once more for what the added images want.
-    async fn kept(&mut self) {
-        let mut offered: Vec<(String, String)> = Vec::new();
-        for _ in 0..MOST_ROUNDS {
-            let Some(needs) = self.needs().await else { return };
-            let before = offered.len();
-            for (path, file) in keep::wanted(&needs).await {
-                let key = (path, file.name());
-                if self.stop.get() || offered.contains(&key) {
-                    continue;
-                }
-                self.add(&file, false).await;
-                offered.push(key);
-            }
-            if offered.len() == before {
-                break;
-            }
-        }
-    }
-
-    /// Looks a folder through and adds what is wanted; once more for what the added images want.
-    async fn folder(&mut self, folder: &Folder) {
-        let mut offered: Vec<String> = Vec::new();
-        let mut found_any = false;
-        for _ in 0..MOST_ROUNDS {
-            let Some(needs) = self.needs().await else { return };
-            let symbols = self.app.symbols;
-            let told = move |looked: u32| {
-                symbols.tell(format!("Searching the folder: {looked} names seen"), 0, 0);
-            };
-            let walk = Walk::new(Wanted::of(&needs), Rc::clone(&self.stop));
-            let found = match walk.run(folder, &told).await {
-                Ok(found) => found,
-                Err(message) => {
-                    self.app.toast.set(Some(message));
-                    return;
-                }
-            };
-            let cut = found.cut;
-            let new: Vec<_> = found.files.into_iter().filter(|file| !offered.contains(&file.path)).collect();
-            if new.is_empty() || self.stop.get() {
-                break;
-            }
-            found_any = true;
-            let count = new.len() as u64;
-            for (number, file) in new.into_iter().enumerate() {
-                if self.stop.get() {
-                    break;
-                }
-                symbols.tell(format!("Adding {}", file.path), number as u64, count);
-                offered.push(file.path.clone());
-                match file.open().await {
-                    Ok(file) => drop(self.add(&file, true).await),
-                    Err(why) => self.told(&file.path, Fate::Refused(why)),
-                }
-            }
-            if cut {
-                break;
-            }
-        }
-        if !found_any && !self.stop.get() {
-            self.app.toast.set(Some(format!("No file that this dump wants is in the folder {}.", folder.name())));
-        }
-    }
-
-    fn told(&mut self, name: &str, result: Fate) {
-        self.outcomes.push(Outcome { name: name.into(), result });
-    }
-
-    /// Adds one file, and keeps it if that is wished.
-    async fn add(&mut self, file: &File, may_keep: bool) -> Added {
-        let symbols = self.app.symbols;
-        let told = move |progress: Progress| symbols.tell(progress.phase, progress.done, progress.total);
-        let answer = client::answer(|answer| {
-            let id = client::add_symbols(file, Box::new(told), answer);
-            symbols.request.set_value(Some(id));
-            id
-        });
-        let answer = answer.await;
-        symbols.request.set_value(None);
-        let name = file.name();
-        match answer {
-            Ok(Reply::SymbolsAdded(added)) if added.modules.is_empty() => {
-                self.told(&name, Fate::Unmatched(added.identity));
-                Added::Yes
-            }
-            Ok(Reply::SymbolsAdded(added)) => {
-                let module = added.modules.first().cloned();
-                self.told(&name, Fate::Named(added.modules, added.identity));
-                let keeps = may_keep && symbols.keeping.with_untracked(|keeping| keeping.is_on);
-                if let Some(module) = module.filter(|_| keeps) {
-                    self.keep(file, &module).await;
-                }
-                Added::Yes
-            }
-            Err(CallError::Failed(message, kind)) => {
-                self.told(&name, Fate::Refused(message));
-                if kind == FailureKind::NotFound { Added::NoSymbols } else { Added::No }
-            }
-            Ok(_) => Added::No,
-            Err(CallError::Cancelled | CallError::Crashed) => {
-                self.stop.set(true);
-                Added::No
-            }
-        }
-    }
-
-    async fn keep(&mut self, file: &File, module: &str) {
-        let Some(needs) = self.needs().await else { return };
-        let place = needs.iter().find(|need| need.module == module).and_then(|need| Wanted::place(need, &file.name()));
-        let Some(place) = place else { return };
-        if let Err(trouble) = keep::store(file, &place).await {
-            self.trouble = Some(trouble);
-        }
-        self.app.symbols.keeping.set(keep::look().await);
-    }
-
-    /// What the dump wants now.
-    async fn needs(&self) -> Option<Vec<SymbolNeed>> {
-        let needs = needs_of(ask(Request::Symbols).await.ok()?)?;
-        self.app.symbols.needs.replace(needs.clone());
-        Some(needs)
-    }
-
-    /// Reads anew what is shown, and says what came of it.
-    async fn finish(mut self, quiet: bool) {
-        let app = self.app;
-        if self.outcomes.is_empty() || app.stage.get_untracked() != Stage::Open {
-            return;
-        }
-        let Some(needs) = self.needs().await else { return };
-        app.refresh().await;
-        // An image can make sense of a PDB that was added before: only now is it clear which files belong nowhere.
-        let earlier = app.symbols.results.get_untracked();
-        let is_named = |outcome: &&Outcome| matches!(outcome.result, Fate::Named(..));
-        let named: Vec<String> =
-            self.outcomes.iter().chain(&earlier).filter(is_named).map(|outcome| outcome.name.to_lowercase()).collect();
-        for outcome in &mut self.outcomes {
-            if let Fate::Unmatched(identity) = &outcome.result {
-                let name = outcome.name.to_lowercase();
-                // The engine says by name which file a module's names are from; of two that are called alike, the other is.
-                let used = needs.iter().filter(|_| !named.contains(&name)).find(|need| {
-                    need.symbols != SymbolStatus::Mismatched
-                        && need.reason.as_ref().is_some_and(|reason| reason.to_lowercase().contains(&name))
-                });
-                outcome.result = match used {
-                    Some(need) => Fate::Named(vec![need.module.clone()], identity.clone()),
-                    None => Fate::Unmatched(unmatched(&outcome.name, identity, &needs)),
-                };
-            }
-        }
-        if !quiet || self.outcomes.iter().any(|outcome| matches!(outcome.result, Fate::Named(..))) {
-            let said = [Some(sentence(&self.outcomes)), self.trouble.take()];
-            app.toast.set(Some(said.into_iter().flatten().collect::<Vec<_>>().join(" ")));
-        }
-        app.symbols.results.update(|results| {
-            results.splice(0..0, self.outcomes);
-            results.truncate(MOST_RESULTS);
-        });
-    }
-}
-
-/// What came of one file, for who offered it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Added {
-    Yes,
-    No,
-    /// It is an archive in which there are no symbol files.
-    NoSymbols,
 }
 
 /// Puts the view back to where it was scrolled, once it was drawn anew.

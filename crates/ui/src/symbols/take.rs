@@ -9,7 +9,7 @@ use web_sys::{DataTransfer, DomException, File, FileList, FileSystemDirectoryHan
 use super::{
     Job,
     folder::{Folder, reason},
-    keep, remember,
+    keep, keep_added, remember,
 };
 use crate::{
     app::{App, Stage},
@@ -169,10 +169,13 @@ impl App {
         });
     }
 
-    /// Turns keeping on or off.
+    /// Turns keeping on or off. Turned on, what was added already is kept too.
     pub(crate) fn keep_symbols(self, on: bool) {
         keep::choose(on);
         self.symbols.keeping.update(|keeping| keeping.is_on = on);
+        if on {
+            spawn_local(keep_added(self));
+        }
     }
 
     /// Removes all kept files.

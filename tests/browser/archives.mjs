@@ -1,4 +1,4 @@
-// Zip archives for tests.
+// Zip archives and cabinets for tests.
 import zlib from "node:zlib";
 
 /** Node has one of its own from 20.15 on only. */
@@ -43,4 +43,33 @@ export function zip(members) {
   end.writeUInt32LE(listing.length, 12);
   end.writeUInt32LE(offset, 16);
   return Buffer.concat([...parts, listing, end]);
+}
+
+/** A cabinet with one file that is only stored, as `compress` names them: `name.sy_`. */
+export function cabinet(name, content) {
+  const blocks = [];
+  for (let at = 0; at < content.length; at += 0x8000) {
+    const piece = content.subarray(at, at + 0x8000);
+    const head = Buffer.alloc(8);
+    head.writeUInt16LE(piece.length, 4);
+    head.writeUInt16LE(piece.length, 6);
+    blocks.push(head, piece);
+  }
+  const data = Buffer.concat(blocks);
+  const file = Buffer.alloc(16);
+  file.writeUInt32LE(content.length, 0);
+  file.writeUInt16LE(0x20, 14);
+  const files = Buffer.concat([file, Buffer.from(`${name}\0`)]);
+  const head = Buffer.alloc(36);
+  head.write("MSCF", "latin1");
+  head.writeUInt32LE(44 + files.length + data.length, 8);
+  head.writeUInt32LE(44, 16);
+  head.writeUInt8(3, 24);
+  head.writeUInt8(1, 25);
+  head.writeUInt16LE(1, 26);
+  head.writeUInt16LE(1, 28);
+  const folder = Buffer.alloc(8);
+  folder.writeUInt32LE(44 + files.length, 0);
+  folder.writeUInt16LE(blocks.length / 2, 4);
+  return Buffer.concat([head, folder, files, data]);
 }
