@@ -6,6 +6,7 @@
 mod archives;
 #[path = "../../image/tests/build/mod.rs"]
 mod images;
+mod symbols;
 
 use dumplens_fuzz::{KERNEL_DUMPS, KERNELS, Op, Patch, TINY, places};
 use dumplens_testkit::{
@@ -26,6 +27,8 @@ pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
         "kernel_objects" => kernel_objects(),
         "image" => image(),
         "archive" => archive(),
+        "pdb" => symbols::pdb(),
+        "isf" => symbols::isf(),
         other => panic!("{other} has no seeds"),
     }
 }

@@ -17,6 +17,8 @@
 //! | [`kernel_objects`] | which machine of the testkit, and patches to what is read of it |
 //! | [`image`] | which pages are absent, and a PE image, in a file and in memory |
 //! | [`archive`] | a file |
+//! | [`pdb`] | RVAs, and patches to a PDB or a file; or a mangled name |
+//! | [`isf`] | a file, plain or packed |
 //!
 //! What crashes is kept in `crates/fuzz/crashes`, which git ignores, and tried first by every later run. Once it is
 //! understood it becomes a test of the crate that failed, and the file is removed.
@@ -34,9 +36,11 @@ pub use patch::{Op, Patch};
 pub use targets::{
     archive::archive,
     image::image,
+    isf::isf,
     kernel_dump::{KERNEL_DUMPS, kernel_dump},
     kernel_objects::{KERNELS, kernel_objects, places},
     minidump::minidump,
+    pdb::pdb,
     translate::{TINY, translate},
 };
 
@@ -44,11 +48,13 @@ pub use targets::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 8] = [
     ("minidump", minidump),
     ("kernel_dump", kernel_dump),
     ("translate", translate),
     ("kernel_objects", kernel_objects),
     ("image", image),
     ("archive", archive),
+    ("pdb", pdb),
+    ("isf", isf),
 ];

@@ -2,9 +2,11 @@
 
 pub(crate) mod archive;
 pub(crate) mod image;
+pub(crate) mod isf;
 pub(crate) mod kernel_dump;
 pub(crate) mod kernel_objects;
 pub(crate) mod minidump;
+pub(crate) mod pdb;
 pub(crate) mod translate;
 
 use dumplens_base::{Memory, Va};
