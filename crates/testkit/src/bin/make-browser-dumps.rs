@@ -65,17 +65,26 @@ fn symbols(folder: &Path) {
     let mut old = glasswing.clone();
     old.timestamp ^= 0x1000;
     old.size += 0x1000;
-    write("right/glasswing.sys", &glasswing.build());
-    write("wrong/glasswing.sys", &old.build());
+    write("right/glasswing.sys", &with_code(&glasswing));
+    write("wrong/glasswing.sys", &with_code(&old));
     let key = |image: &TestImage| format!("{:08X}{:x}", image.timestamp, image.size);
     for image in [&glasswing, &wdf, &old] {
         let name = &image.export_name;
-        write(&format!("store/{name}/{}/{name}", key(image)), &image.build());
+        write(&format!("store/{name}/{}/{name}", key(image)), &with_code(image));
     }
     // What nobody asks for.
     for index in 0..40 {
         write(&format!("store/noise{index}.pdb/{index:032X}1/noise{index}.pdb"), b"not read");
     }
+}
+
+/// The image, all of it executable: the story's return addresses lie beyond the one page of code that test images have, and
+/// a walk takes no return address outside executable sections.
+fn with_code(image: &TestImage) -> Vec<u8> {
+    let mut bytes = image.build();
+    // `Characteristics` of the third section.
+    bytes[0x1fc..0x200].copy_from_slice(&0xe000_0060_u32.to_le_bytes());
+    bytes
 }
 
 /// Addresses at which the tests know what to expect, as JSON; numbers are text because JavaScript's are too short.
