@@ -206,7 +206,7 @@ fn Bars() -> impl IntoView {
         <SymbolStrips/>
         {move || app.toast.get().map(|text| view! {
             <div class="strip" role="status" data-testid="toast">
-                <span>{views::safe(&text)}</span>
+                <span class="said">{views::safe(&text)}</span>
                 <button class="quiet" on:click=move |_| app.toast.set(None)>"Dismiss"</button>
             </div>
         })}
