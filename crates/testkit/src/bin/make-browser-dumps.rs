@@ -1,5 +1,5 @@
 //! Writes the kernel dumps that the browser tests open into a folder, and beside them what stands where.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::{
     fmt::Write as _,
