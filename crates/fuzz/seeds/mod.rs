@@ -6,6 +6,7 @@
 mod archives;
 #[path = "../../image/tests/build/mod.rs"]
 mod images;
+mod stacks;
 mod symbols;
 
 use dumplens_fuzz::{KERNEL_DUMPS, KERNELS, Op, Patch, TINY, places};
@@ -29,6 +30,7 @@ pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
         "archive" => archive(),
         "pdb" => symbols::pdb(),
         "isf" => symbols::isf(),
+        "unwind" => stacks::unwind(),
         other => panic!("{other} has no seeds"),
     }
 }

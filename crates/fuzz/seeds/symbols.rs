@@ -7,6 +7,8 @@ mod tables;
 #[allow(clippy::cast_possible_truncation, unreachable_pub, dead_code, missing_docs)]
 mod writer;
 
+use dumplens_fuzz::Patch;
+
 use super::nothing;
 
 pub(super) fn pdb() -> Vec<Vec<u8>> {
@@ -19,6 +21,13 @@ pub(super) fn pdb() -> Vec<Vec<u8>> {
             let places = (from..from + 64 * u32::from(width)).step_by(usize::from(width));
             seeds.push([&[0], &*rvas, &nothing(places.take(64), width)].concat());
         }
+    }
+    // Rearranged: the streams of OMAP records are the last, which holds other things.
+    let last = [&[0xff; 10][..], &[8, 0]].concat();
+    let omap = file.windows(12).position(|bytes| bytes == last).expect("the numbers of further streams") as u32 + 6;
+    for streams in [0xffff_000a, 0x0a_ffff, 0x0a_000a, 0x06_0006] {
+        let patch = Patch { listed: false, ..Patch::set(omap, 4, streams) }.bytes();
+        seeds.push([&[0], &*rvas, &patch, &nothing((0..60).map(|place| place * 4), 4)].concat());
     }
     for name in [
         "?run@Engine@app@@QEAAHPEBD@Z",

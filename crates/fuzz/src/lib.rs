@@ -19,6 +19,7 @@
 //! | [`archive`] | a file |
 //! | [`pdb`] | RVAs, and patches to a PDB or a file; or a mangled name |
 //! | [`isf`] | a file, plain or packed |
+//! | [`unwind`] | registers, a stack, and patches to an image with unwind data |
 //!
 //! What crashes is kept in `crates/fuzz/crashes`, which git ignores, and tried first by every later run. Once it is
 //! understood it becomes a test of the crate that failed, and the file is removed.
@@ -42,13 +43,14 @@ pub use targets::{
     minidump::minidump,
     pdb::pdb,
     translate::{TINY, translate},
+    unwind::{FUNCTIONS, IMAGE, STACK, unwind},
 };
 
 /// A target: its name, and the function that takes the bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("minidump", minidump),
     ("kernel_dump", kernel_dump),
     ("translate", translate),
@@ -57,4 +59,5 @@ pub const TARGETS: [Target; 8] = [
     ("archive", archive),
     ("pdb", pdb),
     ("isf", isf),
+    ("unwind", unwind),
 ];

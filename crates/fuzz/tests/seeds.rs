@@ -62,6 +62,11 @@ fn isf() {
 }
 
 #[test]
+fn unwind() {
+    take("unwind");
+}
+
+#[test]
 fn patches_come_back_from_an_input_as_they_went_in() {
     use dumplens_fuzz::{Op, Patch};
     let patch = Patch { op: Op::Copy, width: 4, listed: false, place: 0x12_3456, value: 0x0123_4567_89ab_cdef };

@@ -68,6 +68,19 @@ fn other_formats_are_refused_by_name() {
     assert!(matches!(open(cut).unwrap_err().kind, SymbolErrorKind::Container { .. }));
 }
 
+#[test]
+fn a_section_ends_where_the_address_space_does() {
+    let mut file = writer::sample();
+    let header = file.windows(8).position(|bytes| bytes == b".text\0\0\0").unwrap();
+    for (at, value) in [(8, u32::MAX), (12, 0xffff_f000)] {
+        file[header + at..][..4].copy_from_slice(&u32::to_le_bytes(value));
+    }
+    let pdb = open(file).unwrap();
+    assert_eq!(pdb.lookup(0x1014), Ok(None));
+    let found = pdb.lookup(0xffff_f014).unwrap().unwrap();
+    assert_eq!((found.function_rva, found.function_offset), (0xffff_f000, 0x14));
+}
+
 /// Asks everything, and takes every answer.
 fn exercise(bytes: Vec<u8>, rvas: &[u32]) {
     let Ok(pdb) = open(bytes) else { return };

@@ -25,7 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("testkit", &[]),
     // Holds tests only: it builds on the writers and on what reads their files.
     ("peers", &["base", "dump", "paging", "testkit"]),
-    ("fuzz", &["base", "dump", "paging", "image", "archive", "isf", "symbols", "windows", "testkit"]),
+    ("fuzz", &["base", "dump", "paging", "image", "archive", "isf", "symbols", "windows", "unwind", "testkit"]),
     ("xtask", &[]),
 ];
 

@@ -63,7 +63,9 @@ fn types(isf: &Isf) {
         let enumeration = isf.enumeration(name).expect("an enumeration is found by its name");
         assert!(enumeration.constants.is_sorted_by_key(|constant| constant.value));
     }
-    assert!(isf.type_layout("no such type").is_none());
+    // The fuzzer learns every name that is asked for, and may have made such a type.
+    let there = isf.types().any(|name| name == "absent");
+    assert_eq!(isf.type_layout("absent").is_some(), there);
 }
 
 /// Symbols where the table has them prove it, and those elsewhere refute it.

@@ -8,6 +8,7 @@ pub(crate) mod kernel_objects;
 pub(crate) mod minidump;
 pub(crate) mod pdb;
 pub(crate) mod translate;
+pub(crate) mod unwind;
 
 use dumplens_base::{Memory, Va};
 

@@ -104,8 +104,11 @@ impl Places {
 
     /// The section that a linked RVA is in.
     pub(crate) fn place(&self, linked: u32) -> Option<Place> {
-        let found = (1..).zip(&self.sections).find(|(_, section)| linked.wrapping_sub(section.rva) < section.size);
-        found.map(|(number, section)| Place { section: number, offset: linked.wrapping_sub(section.rva) })
+        // A section that would run over the end of the address space does not go on at its start.
+        (1..).zip(&self.sections).find_map(|(number, section)| {
+            let offset = linked.checked_sub(section.rva).filter(|offset| *offset < section.size)?;
+            Some(Place { section: number, offset })
+        })
     }
 
     /// The linked RVA of a place; `None` if there is no such section.
