@@ -12,6 +12,7 @@
 
 extern crate alloc;
 
+pub mod arm64;
 mod call_site;
 mod fold;
 mod walk;
