@@ -144,6 +144,7 @@ fn records(text: &str) -> Vec<Vec<String>> {
             continue;
         }
         let line = line.split_once("; ").map_or(line, |(_, code)| code);
+        let line = if line == "invalid save_any_reg encoding" { "Bad opcode!" } else { line };
         // Packed data is written a little differently.
         let line = line
             .replace("lr", "x30")
@@ -161,7 +162,8 @@ fn compare(path: &Path, code: &FileCode, fits: impl Fn(Function) -> bool) -> Opt
     let mut compared = 0;
     for (index, theirs) in theirs.iter().enumerate() {
         let function = entry(code, index as u32).unwrap();
-        if fits(function) {
+        // Reserved codes are one byte long to the tool.
+        if fits(function) && !theirs.iter().any(|line| line == "Bad opcode!") {
             assert_eq!(&listing(code, function), theirs, "{}: record {index}: {function:x?}", path.display());
             compared += 1;
         }
@@ -231,7 +233,7 @@ fn packed_data_of_every_form_is_what_llvm_says() {
     let change = |code: &FileCode, bytes: &mut [u8], dice: &mut Dice| {
         let table = file_offset(code, code.function_table().unwrap().0);
         for index in 0..code.entries() as usize {
-            let word = dice.roll() & !3 | 1 + (dice.roll() & 1);
+            let word = dice.roll() & !3 | (1 + (dice.roll() & 1));
             bytes[table + 8 * index + 4..][..4].copy_from_slice(&word.to_le_bytes());
         }
     };

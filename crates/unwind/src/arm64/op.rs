@@ -144,7 +144,7 @@ pub(super) const fn single(bank: Bank, first: u8, offset: u32, moves: bool) -> O
 /// `save_any_reg` and its kin for scalable registers.
 const fn any(word: u32) -> Op {
     let (two, moves, first) = (word >> 14 & 1 == 1, word >> 13 & 1 == 1, (word >> 8 & 0x1f) as u8);
-    if word >> 15 & 1 == 1 {
+    if word >> 15 & 1 == 1 || (first == 31 && word >> 6 & 3 != 3) {
         return Op::Reserved(0xe7);
     }
     let bank = match word >> 6 & 3 {
