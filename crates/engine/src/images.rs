@@ -38,7 +38,7 @@ impl Images {
         if let Some(known) = self.mapped.borrow().get(&base) {
             return known.clone();
         }
-        let mapped = Image::mapped(memory, base).ok().filter(|image| image.headers().machine == Machine::X64);
+        let mapped = Image::mapped(memory, base).ok();
         let headers = mapped.map(|image| Rc::new(image.headers().clone()));
         let mut cache = self.mapped.borrow_mut();
         if cache.len() >= MAX_HEADERS {
@@ -55,6 +55,8 @@ pub(crate) struct Lookup<'a> {
     pub(crate) modules: &'a ModuleMap,
     pub(crate) images: &'a Images,
     pub(crate) files: &'a [Rc<SymbolFile>],
+    /// Architecture of the context. Images for another one have function tables of another form.
+    pub(crate) machine: Machine,
 }
 
 impl<'a> Lookup<'a> {
@@ -92,7 +94,8 @@ impl Modules for Lookup<'_> {
             Some(file) => Known::File(file.headers()),
             None => Known::Mapped(self.images.headers(self.memory, module.base)?),
         };
-        Some(Rc::new(Code { base: module.base, headers, mapped: MappedImage::new(self.memory, module.base), file }))
+        let code = Code { base: module.base, headers, mapped: MappedImage::new(self.memory, module.base), file };
+        (code.headers().machine == self.machine).then(|| -> Rc<dyn CodeImage + '_> { Rc::new(code) })
     }
 }
 

@@ -13,7 +13,7 @@ use dumplens_report::{
     Hex,
     model::{self, Trust},
 };
-use dumplens_unwind::{self as unwind, Bounds, CallSite, Entry, FramePointers, Gap, Options, Reason, Stop, x64};
+use dumplens_unwind::{self as unwind, Bounds, CallSite, Entry, FramePointers, Gap, Options, Reason, Stop, arm64, x64};
 
 use crate::{
     images::{Images, Lookup},
@@ -35,7 +35,7 @@ pub(crate) struct StackWorld<'a> {
     /// Files that were dropped: images among them.
     pub(crate) files: &'a [Rc<SymbolFile>],
     pub(crate) frame_pointers: FramePointers,
-    /// Whether the dump is of Windows, where x64 code has unwind data.
+    /// Whether the dump is of Windows, where x64 and ARM64 code have unwind data.
     pub(crate) windows: bool,
 }
 
@@ -99,13 +99,18 @@ impl StackWorld<'_> {
 
     fn walk_frames(&self, context: &Context, bounds: Option<Bounds>) -> unwind::Stack {
         let frame_pointers = self.frame_pointers;
-        if context.machine() == Machine::X64 && self.windows {
+        let machine = context.machine();
+        if self.windows && matches!(machine, Machine::X64 | Machine::Arm64) {
             let options = Options { bounds, frame_pointers, most_frames: unwind::MAX_UNWOUND_FRAMES };
-            let lookup = Lookup { memory: self.memory, modules: self.modules, images: self.images, files: self.files };
-            return unwind::walk_x64(self.memory, &lookup, &x64_registers(context), &options);
+            let (memory, modules, images, files) = (self.memory, self.modules, self.images, self.files);
+            let lookup = Lookup { memory, modules, images, files, machine };
+            if machine == Machine::Arm64 {
+                return unwind::walk_arm64(memory, &lookup, &arm64_registers(context), arm64::PAC_MASK, &options);
+            }
+            return unwind::walk_x64(memory, &lookup, &x64_registers(context), &options);
         }
         let registers = unwind::Registers {
-            machine: context.machine(),
+            machine,
             ip: context.instruction_pointer(),
             sp: context.stack_pointer(),
             fp: context.frame_pointer(),
@@ -205,6 +210,18 @@ fn x64_registers(context: &Context) -> x64::Registers {
     let names = (0..16).map(x64::Register::new).filter(|register| *register != x64::Register::RSP);
     let captured = context.registers();
     for register in names {
+        if let Some(known) = captured.iter().find(|known| known.name == register.name()) {
+            registers.set(register, known.value);
+        }
+    }
+    registers
+}
+
+/// The registers of an ARM64 context that were captured.
+fn arm64_registers(context: &Context) -> arm64::Registers {
+    let mut registers = arm64::Registers::new(context.instruction_pointer(), context.stack_pointer());
+    let captured = context.registers();
+    for register in arm64::Register::all() {
         if let Some(known) = captured.iter().find(|known| known.name == register.name()) {
             registers.set(register, known.value);
         }

@@ -68,7 +68,11 @@ fn arm64(memory: &dyn Memory, return_address: Va) -> CallSite {
     if start & 3 != 0 {
         return CallSite::NotCall;
     }
-    let Ok(word) = memory.read_u32(Va(start)) else { return CallSite::Unknown };
+    memory.read_u32(Va(start)).map_or(CallSite::Unknown, arm64_call)
+}
+
+/// Whether the instruction before a return address is a call.
+pub(crate) fn arm64_call(word: u32) -> CallSite {
     let bl = word & 0xfc00_0000 == 0x9400_0000;
     let blr = word & 0xffff_fc1f == 0xd63f_0000;
     // BLRAAZ/BLRABZ and BLRAA/BLRAB: calls through a signed pointer.

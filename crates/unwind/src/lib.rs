@@ -1,7 +1,7 @@
 //! Stack walking.
 //!
 //! A walk starts from a register context and finds callers, each labelled with how it was found ([`Trust`]).
-//! [`walk_x64`] unwinds with the images' own unwind data. Where that is absent, and in [`walk`] for the other
+//! [`walk_x64`] and [`walk_arm64`] unwind with the images' own unwind data. Where that is absent, and in [`walk`] for the other
 //! architectures, frame pointers are followed where the platform keeps them and the stack is scanned elsewhere; a frame
 //! found by scanning is a candidate, never a certainty, and says so. [`fold`] makes runaway recursion readable.
 //!
@@ -12,8 +12,10 @@
 
 extern crate alloc;
 
+pub mod arm64;
 mod call_site;
 mod fold;
+mod known;
 mod walk;
 mod walker;
 pub mod x64;
@@ -22,5 +24,5 @@ pub use call_site::{CallSite, call_site};
 pub use fold::{Entry, fold};
 pub use walk::{
     Bounds, Frame, FramePointers, Gap, MAX_FRAMES, MAX_UNWOUND_FRAMES, Modules, Options, Reason, Registers, Stack,
-    Stop, Target, Trust, walk, walk_x64,
+    Stop, Target, Trust, walk, walk_arm64, walk_x64,
 };

@@ -3,7 +3,8 @@ use alloc::{rc::Rc, vec::Vec};
 use dumplens_base::{Fault, Machine, Memory, Va};
 
 use crate::{
-    CallSite,
+    CallSite, arm64,
+    known::Known,
     walker::Walker,
     x64::{self, CodeImage},
 };
@@ -171,7 +172,7 @@ pub fn walk(
     frame_pointers: FramePointers,
 ) -> Stack {
     let options = Options { bounds, frame_pointers, most_frames: MAX_FRAMES };
-    Walker::new(memory, modules, registers.machine, &options).walk(registers, None)
+    Walker::new(memory, modules, registers.machine, &options).walk(registers, Known::Nothing)
 }
 
 /// Walks the stack of an x64 context with the unwind data of its images, and by other means where that is absent.
@@ -181,5 +182,24 @@ pub fn walk(
 pub fn walk_x64(memory: &dyn Memory, modules: &dyn Modules, registers: &x64::Registers, options: &Options) -> Stack {
     let fp = Va(registers.get(x64::Register::RBP).unwrap_or_default());
     let start = Registers { machine: Machine::X64, ip: registers.rip, sp: registers.rsp, fp, lr: None };
-    Walker::new(memory, modules, Machine::X64, options).walk(start, Some(*registers))
+    Walker::new(memory, modules, Machine::X64, options).walk(start, Known::X64(*registers))
+}
+
+/// Walks the stack of an ARM64 context with the unwind data of its images, and by other means where that is absent.
+/// `mask` has the bits of addresses that pointer authentication uses; [`arm64::PAC_MASK`] if that is not known.
+///
+/// Always ends: every step moves the stack pointer up but those from a leaf function that was interrupted, and those
+/// over a machine frame, of which there are few.
+#[must_use]
+pub fn walk_arm64(
+    memory: &dyn Memory,
+    modules: &dyn Modules,
+    registers: &arm64::Registers,
+    mask: u64,
+    options: &Options,
+) -> Stack {
+    let fp = Va(registers.get(arm64::Register::FP).unwrap_or_default());
+    let lr = registers.get(arm64::Register::LR).map(|lr| Va(arm64::strip(lr, mask)));
+    let start = Registers { machine: Machine::Arm64, ip: registers.pc, sp: registers.sp, fp, lr };
+    Walker::new(memory, modules, Machine::Arm64, options).walk(start, Known::Arm64(*registers, mask))
 }

@@ -5,7 +5,8 @@ use dumplens_base::{Fault, Machine, Memory, MemoryExt, Va};
 use crate::{
     CallSite, Frame, FramePointers, Gap, MAX_FRAMES, MAX_UNWOUND_FRAMES, Modules, Options, Reason, Registers, Stack,
     Stop, Target, Trust,
-    call_site::{LONGEST_CALL, call_site, x86_call},
+    call_site::{LONGEST_CALL, arm64_call, call_site, x86_call},
+    known::{Caller, Known},
     x64::{self, At, CodeImage, Rule},
 };
 
@@ -33,7 +34,7 @@ pub(crate) struct Walker<'a> {
     sp: Va,
     fp: Va,
     /// All that is known of the last frame's registers, where frames are unwound.
-    x64: Option<x64::Registers>,
+    known: Known,
     at: At,
     /// Whether nothing but certain steps led from the context to the last frame.
     sure: bool,
@@ -52,16 +53,16 @@ impl<'a> Walker<'a> {
             gaps: Vec::new(),
             sp: Va(0),
             fp: Va(0),
-            x64: None,
+            known: Known::Nothing,
             at: At::Instruction,
             sure: true,
             stacks: 0,
         }
     }
 
-    pub(crate) fn walk(mut self, start: Registers, x64: Option<x64::Registers>) -> Stack {
+    pub(crate) fn walk(mut self, start: Registers, known: Known) -> Stack {
         let Registers { ip, sp, fp, lr, .. } = start;
-        self.x64 = x64;
+        self.known = known;
         self.sp = sp;
         self.fp = fp;
         self.frames.push(Frame { ip, sp, trust: Trust::Context, call: CallSite::Unknown, interrupted: true });
@@ -70,6 +71,9 @@ impl<'a> Walker<'a> {
             && self.is_return_address(lr)
         {
             // The call went astray: only the link register still knows the caller.
+            self.known = self.known.called_from(lr);
+            self.at = At::Return;
+            self.sure = false;
             let call = self.call_site(lr);
             self.frames.push(Frame { ip: lr, sp, trust: Trust::Scan, call, interrupted: false });
         }
@@ -96,7 +100,7 @@ impl<'a> Walker<'a> {
         }
         // A call to nowhere leaves its return address on top of the stack and the frame pointer at the caller's frame:
         // the top of the stack goes first then, or the caller would be skipped.
-        let first = self.frames.len() == 1 || (self.x64.is_some() && self.at == At::Instruction);
+        let first = self.frames.len() == 1 || (self.known.is_unwound() && self.at == At::Instruction);
         let astray = first && !has_lr && self.modules.target(ip) == Target::Nothing;
         if astray && let Ok(Some(frame)) = self.candidate(self.sp) {
             self.guess(frame, None);
@@ -121,33 +125,32 @@ impl<'a> Walker<'a> {
         self.fp = fp.unwrap_or(self.fp);
         self.sure = false;
         self.at = At::Return;
-        if let Some(registers) = &mut self.x64 {
-            *registers = x64::Registers::new(frame.ip, frame.sp);
-            if let Some(fp) = fp {
-                registers.set(x64::Register::RBP, fp.0);
-            }
-        }
+        self.known = self.known.guess(frame.ip, frame.sp, fp);
         self.frames.push(frame);
     }
 
     /// Finds the caller of the frame at `ip` with unwind data.
     fn unwind(&mut self, ip: Va) -> Unwound {
-        let Some(registers) = self.x64 else { return Unwound::No };
-        if self.modules.target(ip) == Target::Nothing {
+        if !self.known.is_unwound() || self.modules.target(ip) == Target::Nothing {
             return Unwound::No;
         }
         let modules = self.modules;
         let Some(image) = modules.image(ip) else { return self.gap(ip, Reason::NoImage) };
-        let stepped = match x64::step(self.memory, &*image, &registers, self.at) {
-            Ok(stepped) => stepped,
+        let Some(stepped) = self.known.step(self.memory, &*image, self.at) else { return Unwound::No };
+        let caller = match stepped {
+            Ok(caller) => caller,
             // After a guess the place may be wrong; otherwise the stack ends here.
             Err(x64::Stop::Stack(fault)) if self.sure => return Unwound::End(Stop::Unreadable(fault)),
             Err(stop) => return self.gap(ip, Reason::Data(stop)),
         };
-        let x64::Registers { rip, rsp, .. } = stepped.registers;
-        let sure = self.sure && stepped.certain;
-        let interrupted = stepped.rule == Rule::MachineFrame;
-        if rsp <= registers.rsp || (interrupted && !self.in_bounds(rsp)) {
+        let Caller { ip: rip, sp: rsp, .. } = caller;
+        let sure = self.sure && caller.certain;
+        let interrupted = caller.rule == Rule::MachineFrame;
+        // Where the return address is in a register, the function that was interrupted may stand where its caller does.
+        let same = rsp == self.sp
+            && matches!(self.known, Known::Arm64(..))
+            && self.frames.last().is_some_and(|frame| frame.interrupted);
+        if (rsp <= self.sp && !same) || (interrupted && !self.in_bounds(rsp)) {
             // Only an interrupt can have come from another stack.
             if !interrupted {
                 return self.gap(ip, Reason::NoCaller(rip));
@@ -166,10 +169,10 @@ impl<'a> Walker<'a> {
         }
         let call = if interrupted { CallSite::Unknown } else { self.call_site(rip) };
         self.frames.push(Frame { ip: rip, sp: rsp, trust: Trust::Unwind, call, interrupted });
-        self.x64 = Some(stepped.registers);
-        self.at = stepped.at;
+        self.known = caller.known;
+        self.at = caller.at;
         self.sp = rsp;
-        self.fp = Va(stepped.registers.get(x64::Register::RBP).unwrap_or_default());
+        self.fp = caller.fp;
         self.sure = sure;
         let from_kernel = ip.0 >> 63 == 1 && rip.0 >> 63 == 0;
         if interrupted && from_kernel && rip.0 >= 0x1_0000 && self.modules.target(rip) == Target::Nothing {
@@ -187,7 +190,9 @@ impl<'a> Walker<'a> {
 
     /// The image at `address`, where frames are unwound, and the RVA.
     fn image(&self, address: Va) -> Option<(Rc<dyn CodeImage + '_>, u32)> {
-        self.x64?;
+        if !self.known.is_unwound() {
+            return None;
+        }
         let image = self.modules.image(address)?;
         let rva = address.offset_from(image.base()).and_then(|rva| u32::try_from(rva).ok())?;
         Some((image, rva))
@@ -201,6 +206,11 @@ impl<'a> Walker<'a> {
         // Code that the dump does not hold may be in the image's file.
         let from_image = || {
             let (image, rva) = self.image(address)?;
+            if matches!(self.known, Known::Arm64(..)) {
+                let mut code = [0; 4];
+                image.read(rva.checked_sub(4)?, &mut code).ok()?;
+                return Some(arm64_call(u32::from_le_bytes(code)));
+            }
             let mut code = [0; LONGEST_CALL as usize];
             image.read(rva.checked_sub(LONGEST_CALL as u32)?, &mut code).ok()?;
             Some(x86_call(code, self.machine))
@@ -215,7 +225,7 @@ impl<'a> Walker<'a> {
         // Functions without an entry in the table call nothing.
         let Some((image, rva)) = self.image(address) else { return true };
         let Some(call) = rva.checked_sub(1) else { return false };
-        image.is_executable(call) && !matches!(image.function(call), Ok(None))
+        image.is_executable(call) && self.known.has_function(&*image, call)
     }
 
     fn in_bounds(&self, va: Va) -> bool {
@@ -228,7 +238,7 @@ impl<'a> Walker<'a> {
 
     /// The frame whose return address is the word at `slot`, if it could be one.
     fn candidate(&self, slot: Va) -> Result<Option<Frame>, Fault> {
-        let ip = self.pointer(slot)?;
+        let ip = self.known.code_address(self.pointer(slot)?);
         let sp = slot.checked_add(self.word).filter(|sp| self.is_return_address(ip) && self.leads_on(ip, *sp));
         let call = |ip| self.call_site(ip);
         Ok(sp.map(|sp| Frame { ip, sp, trust: Trust::Scan, call: call(ip), interrupted: false }))
@@ -238,14 +248,15 @@ impl<'a> Walker<'a> {
     /// data cannot tell.
     fn leads_on(&self, ip: Va, sp: Va) -> bool {
         let Some((image, _)) = self.image(ip) else { return true };
-        match x64::step(self.memory, &*image, &x64::Registers::new(ip, sp), At::Return) {
-            Ok(stepped) if stepped.rule == Rule::MachineFrame => true,
-            Ok(x64::Stepped { registers, .. }) if registers.rip.0 == 0 => {
+        let Some(stepped) = self.known.guess(ip, sp, None).step(self.memory, &*image, At::Return) else { return true };
+        match stepped {
+            Ok(caller) if caller.rule == Rule::MachineFrame => true,
+            Ok(caller) if caller.ip.0 == 0 => {
                 // Zeros are common on a stack; only a thread's first frame returns to one.
-                let close = |base: Va| base.0.saturating_sub(registers.rsp.0) <= FIRST_FRAME;
+                let close = |base: Va| base.0.saturating_sub(caller.sp.0) <= FIRST_FRAME;
                 self.options.bounds.is_none_or(|bounds| close(bounds.base))
             }
-            Ok(stepped) => self.is_return_address(stepped.registers.rip),
+            Ok(caller) => self.is_return_address(caller.ip),
             // A frame that reaches beyond the stack is none; one that reaches beyond what was captured may be.
             Err(x64::Stop::Stack(fault)) => self.options.bounds.is_none_or(|bounds| fault.address() < bounds.base),
             Err(x64::Stop::NoFunction { .. } | x64::Stop::Overflow(_)) => false,
@@ -275,7 +286,7 @@ impl<'a> Walker<'a> {
         }
         let next_fp = self.pointer(fp).ok()?;
         let slot = fp.checked_add(self.word)?;
-        let ip = self.pointer(slot).ok()?;
+        let ip = self.known.code_address(self.pointer(slot).ok()?);
         let above = slot.checked_add(self.word)?;
         let next_is_sane = next_fp.0 == 0 || (next_fp >= above && self.in_bounds(next_fp));
         (self.is_return_address(ip) && next_is_sane).then_some((ip, next_fp, above))

@@ -3,6 +3,7 @@ use core::fmt;
 use dumplens_base::{Fault, Va};
 
 use super::Register;
+use crate::arm64;
 
 /// Why a frame could not be unwound with unwind data. Where unwind data is to blame, its RVA is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub enum Stop {
     },
     /// The unwind data builds on a register whose value is not known.
     UnknownRegister(Register),
+    /// The same on ARM64.
+    UnknownArm64Register(arm64::Register),
     /// The stack cannot be read.
     Stack(Fault),
     /// The addresses run over the end of the address space.
@@ -76,6 +79,9 @@ impl fmt::Display for Stop {
             Self::NoFunction { rva } => write!(f, "no function holds RVA {rva:#x}"),
             Self::UnknownRegister(register) => {
                 write!(f, "the frame is addressed by {}, whose value is not known", register.name())
+            }
+            Self::UnknownArm64Register(register) => {
+                write!(f, "the frame builds on {}, whose value is not known", register.name())
             }
             Self::Stack(fault) => write!(f, "the stack is not readable: {fault}"),
             Self::Overflow(va) => write!(f, "the stack runs over the end of the address space at {va}"),

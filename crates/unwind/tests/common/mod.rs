@@ -22,6 +22,11 @@ pub fn data() -> Option<PathBuf> {
 
 /// Every x64 image of the data set that has a function table.
 pub fn images() -> Option<Vec<(PathBuf, FileCode)>> {
+    images_for(Machine::X64)
+}
+
+/// Every image of the data set for `machine` that has a function table.
+pub fn images_for(machine: Machine) -> Option<Vec<(PathBuf, FileCode)>> {
     let (mut folders, mut found) = (vec![data()?], Vec::new());
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
@@ -29,14 +34,14 @@ pub fn images() -> Option<Vec<(PathBuf, FileCode)>> {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|ending| ["exe", "dll", "sys", "pyd"].iter().any(|e| ending == *e))
-                && let Some(code) = FileCode::open(&path)
+                && let Some(code) = FileCode::open(&path, machine)
             {
                 found.push((path, code));
             }
         }
     }
     found.sort_by(|a, b| a.0.cmp(&b.0));
-    assert!(!found.is_empty(), "no x64 image in the data set");
+    assert!(!found.is_empty(), "no image for this machine in the data set");
     Some(found)
 }
 
@@ -47,16 +52,17 @@ pub struct FileCode {
 }
 
 impl FileCode {
-    /// `None` for what is no x64 image with a function table.
-    pub fn open(path: &Path) -> Option<Self> {
+    /// `None` for what is no image for `machine` with a function table.
+    pub fn open(path: &Path, machine: Machine) -> Option<Self> {
         let image = Image::file(Rc::new(fs::read(path).unwrap())).ok()?;
-        image.exception_directory().filter(|_| image.headers().machine == Machine::X64)?;
+        image.exception_directory().filter(|_| image.headers().machine == machine)?;
         Some(Self { base: image.headers().image_base, image })
     }
 
     /// Number of entries of the function table.
     pub fn entries(&self) -> u32 {
-        self.image.exception_directory().unwrap().size / 12
+        let size = if self.image.headers().machine == Machine::X64 { 12 } else { 8 };
+        self.image.exception_directory().unwrap().size / size
     }
 
     /// As many bytes as there are, up to `len`.
