@@ -51,6 +51,13 @@ fn names(process: &Process, wanted: &str) -> bool {
     by_id || by_name || by_object
 }
 
+/// Opens a dump and settles which of its address spaces is asked about. What stands in the way has been reported.
+fn open_in(options: &SpaceArgs, path: &Path, unpacking: &Unpacking) -> Result<(Session, Space), Outcome> {
+    let mut session = open(path, unpacking).ok_or(Outcome::Unreadable)?;
+    let space = space(&mut session, options, path)?;
+    Ok((session, space))
+}
+
 /// Prints a hex dump.
 pub(crate) fn read(
     out: &mut impl Write,
@@ -60,9 +67,8 @@ pub(crate) fn read(
     length: u32,
     unpacking: &Unpacking,
 ) -> io::Result<Outcome> {
-    let Some(mut session) = open(path, unpacking) else { return Ok(Outcome::Unreadable) };
-    let space = match space(&mut session, options, path) {
-        Ok(space) => space,
+    let (mut session, space) = match open_in(options, path, unpacking) {
+        Ok(opened) => opened,
         Err(outcome) => return Ok(outcome),
     };
     let mut outcome = Outcome::Complete;
@@ -93,9 +99,8 @@ pub(crate) fn translate(
     addresses: &[Hex],
     unpacking: &Unpacking,
 ) -> io::Result<Outcome> {
-    let Some(mut session) = open(path, unpacking) else { return Ok(Outcome::Unreadable) };
-    let space = match space(&mut session, options, path) {
-        Ok(space) => space,
+    let (mut session, space) = match open_in(options, path, unpacking) {
+        Ok(opened) => opened,
         Err(outcome) => return Ok(outcome),
     };
     let mut outcome = Outcome::Complete;
@@ -129,9 +134,8 @@ pub(crate) fn regions(
     path: &Path,
     unpacking: &Unpacking,
 ) -> io::Result<Outcome> {
-    let Some(mut session) = open(path, unpacking) else { return Ok(Outcome::Unreadable) };
-    let space = match space(&mut session, options, path) {
-        Ok(space) => space,
+    let (mut session, space) = match open_in(options, path, unpacking) {
+        Ok(opened) => opened,
         Err(outcome) => return Ok(outcome),
     };
     let mut all = Vec::new();
