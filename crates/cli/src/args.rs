@@ -80,6 +80,8 @@ pub(crate) enum Command {
         #[arg(required = true, value_parser = rva, value_name = "RVA")]
         rvas: Vec<Rvas>,
     },
+    /// Show what structures, unions and enumerations look like in memory, from a PDB
+    Types(TypesArgs),
     /// List loaded and unloaded modules
     Modules(List),
     /// List threads
@@ -99,6 +101,23 @@ pub(crate) struct SpaceArgs {
     /// Addresses are those of this process: its id, its image name, or the address of its object
     #[arg(long, value_name = "PROCESS")]
     pub(crate) process: Option<String>,
+}
+
+/// Which types are shown, and how.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TypesArgs {
+    /// Print one JSON document per type instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Levels of the structures in a structure to show as well
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) depth: u32,
+    /// PDB
+    #[arg(value_name = "PDB")]
+    pub(crate) file: PathBuf,
+    /// Names; with * or ? in one, the types whose names are of that form are listed
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
 }
 
 /// A command that lists something.

@@ -20,6 +20,7 @@ use crate::{
     args::{Args, Command, List},
     lookup, memory,
     source::FileSource,
+    types,
 };
 
 /// What a run came to; the process's exit code. The worst of all files counts.
@@ -48,6 +49,7 @@ pub(crate) fn run(args: Args) -> io::Result<Outcome> {
         }
         Command::Regions { space, json, from, file } => memory::regions(&mut out, &space, json, from, &file)?,
         Command::Lookup { json, file, rvas } => lookup::lookup(&mut out, json, &file, &rvas)?,
+        Command::Types(args) => types::types(&mut out, &args)?,
         Command::Modules(list) => lists(&mut out, &list, &[Request::Modules, Request::UnloadedModules])?,
         Command::Threads(list) => lists(&mut out, &list, &[Request::Threads])?,
         Command::Processes(list) => lists(&mut out, &list, &[Request::Processes])?,

@@ -9,6 +9,7 @@ mod commands;
 mod lookup;
 mod memory;
 mod source;
+mod types;
 
 use std::process::ExitCode;
 

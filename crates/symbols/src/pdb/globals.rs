@@ -134,7 +134,7 @@ pub(crate) fn record(stream: &PdbStream, at: u64) -> Result<Vec<u8>, SymbolError
 }
 
 /// The hash of names in symbol tables: folds four bytes at a time and forgets the case of letters.
-fn hash(name: &[u8]) -> u32 {
+pub(crate) fn hash(name: &[u8]) -> u32 {
     let (words, rest) = name.as_chunks::<4>();
     let mut hash = words.iter().fold(0, |hash, word| hash ^ u32::from_le_bytes(*word));
     let (halves, last) = rest.as_chunks::<2>();

@@ -31,6 +31,7 @@ use self::{
     records::Record,
     stream::Pages,
 };
+pub(crate) use self::{globals::hash, stream::Window};
 pub use self::{
     list::{LineRecord, ListedProcedure, ListedPublic, Procedures, PublicSymbols},
     places::Place,
@@ -40,7 +41,7 @@ use crate::{Location, SymbolError, cache::Cache, demangle};
 
 /// Number of the stream with the identity, and of those with types, with debug information and with ids.
 const INFO: u16 = 1;
-const TYPES: u16 = 2;
+pub(crate) const TYPES: u16 = 2;
 const DEBUG: u16 = 3;
 const IDS: u16 = 4;
 /// No stream.
