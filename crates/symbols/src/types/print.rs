@@ -128,16 +128,18 @@ impl<'a, T: Types> Printer<'a, T> {
         left: &mut usize,
     ) -> Result<(), PrintError<T::Error>> {
         let width = layout.fields.iter().map(|field| name(field).chars().count()).max().unwrap_or(0).min(COLUMN);
+        let offset = |field: &Field| match field.role {
+            FieldRole::Static => "=static".into(),
+            FieldRole::VirtualBase { .. } => "=virtual".into(),
+            _ => format!("+{:#05x}", base.saturating_add(field.offset)),
+        };
+        let column = layout.fields.iter().map(|field| offset(field).len()).max().unwrap_or(0);
         let indent = 3 * level as usize;
         for field in &layout.fields {
             let Some(less) = left.checked_sub(1) else { return Ok(()) };
             *left = less;
-            let offset = match field.role {
-                FieldRole::Static => "=static".into(),
-                FieldRole::VirtualBase { .. } => "=virtual".into(),
-                _ => format!("+{:#05x}", base.saturating_add(field.offset)),
-            };
-            line(out, &format!("{:indent$}{offset} {:<width$} : {}", "", name(field), type_text(&field.of)))?;
+            let at = offset(field);
+            line(out, &format!("{:indent$}{at:<column$} {:<width$} : {}", "", name(field), type_text(&field.of)))?;
             if matches!(field.role, FieldRole::Static | FieldRole::VirtualBase { .. }) || level > DEEPEST {
                 continue;
             }
