@@ -152,6 +152,16 @@ fn types_that_hold_themselves_end() {
 }
 
 #[test]
+fn long_names_do_not_multiply() {
+    let long = "n".repeat(60_000);
+    let members: Vec<Vec<u8>> = (0..2000).map(|_| member(0x1001, 0, "m")).collect();
+    let types = [structure(0x1505, FORWARD, 0, 0, &long, ""), types::pointer64(0x1000), list(&members)];
+    let mut types = Vec::from(types);
+    types.push(structure(0x1505, 0, 0x1002, 8, "Small", ""));
+    assert!(matches!(refused(&types, 0x1003), SymbolErrorKind::Read(_)));
+}
+
+#[test]
 fn a_thousand_types_of_one_name_cost_little() {
     let same = |flags: u16| structure(0x1505, flags, 0, 4, "Same", "");
     let mut types: Vec<Type> = (0..3000).map(|_| same(FORWARD)).collect();

@@ -16,6 +16,8 @@ pub(super) const DEPTH: u32 = 32;
 const LISTS: usize = 256;
 /// Most members of one type.
 const MEMBERS: u64 = 1 << 18;
+/// Most bytes of one layout in memory. Members may share a long name of a type, and each has it.
+const LARGEST: usize = 32 << 20;
 
 /// What a named type is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,6 +233,9 @@ impl TypeTable {
                 _ => name,
             };
             cost = cost.saturating_add(name.len()).saturating_add(weight(&of)).saturating_add(size_of::<Field>());
+            if cost > LARGEST {
+                return Err(SymbolError::too_many("size of a layout", 0, cost as u64, LARGEST as u64));
+            }
             fields.push(Field { name, offset, of, anonymous, role });
             Ok(())
         })?;

@@ -10,6 +10,8 @@ use super::layout::is_unnamed;
 const DEEPEST: u32 = 16;
 /// Most lines that one type prints.
 const LINES: usize = 100_000;
+/// Longest line, in characters. Compilers cut names at 4096.
+const LONGEST: usize = 8192;
 /// Columns that names are padded to, at most.
 const COLUMN: usize = 40;
 
@@ -153,9 +155,9 @@ impl<'a, T: Types> Printer<'a, T> {
     }
 }
 
-/// Writes a line. Names may hold anything; what would move the cursor is replaced.
+/// Writes a line. Names may hold anything: what would move the cursor is replaced, what goes on without end is cut.
 fn line(out: &mut dyn Write, text: &str) -> fmt::Result {
-    for c in text.chars() {
+    for c in text.chars().take(LONGEST) {
         out.write_char(if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })?;
     }
     out.write_char('\n')
