@@ -87,7 +87,7 @@ fn parse(text: &str) -> BTreeMap<u32, Theirs<'_>> {
 }
 
 /// Types without a record: number, its name here, bytes. From Microsoft's `cvinfo.h`, as far as the data set has them.
-const SIMPLE: [(u32, &str, u64); 27] = [
+const SIMPLE: [(u32, &str, u64); 28] = [
     (0x08, "HRESULT", 4),
     (0x10, "signed char", 1),
     (0x11, "short", 2),
@@ -115,9 +115,11 @@ const SIMPLE: [(u32, &str, u64); 27] = [
     (0x79, "unsigned __int128", 16),
     (0x7a, "char16_t", 2),
     (0x7b, "char32_t", 4),
+    (0x7c, "char8_t", 1),
 ];
 
 struct Expected<'a> {
+    pointer: u64,
     records: &'a BTreeMap<u32, Theirs<'a>>,
 }
 
@@ -133,6 +135,8 @@ impl Expected<'_> {
         };
         match number >> 8 {
             0 => base,
+            // `std::nullptr_t`.
+            1 => format!("*0 {base}"),
             4 => format!("*4 {base}"),
             6 => format!("*8 {base}"),
             _ => panic!("simple type {number:#x} is not in the table"),
@@ -142,6 +146,7 @@ impl Expected<'_> {
     fn size(&self, number: u32) -> Option<u64> {
         if number < 0x1000 {
             return match number >> 8 {
+                1 => Some(self.pointer),
                 4 => Some(4),
                 6 => Some(8),
                 _ => SIMPLE.iter().find(|(its, ..)| *its == number & 0xff).map(|(_, _, size)| *size),
@@ -340,7 +345,7 @@ fn enumeration(figures: &mut Figures, table: &TypeTable, expected: &Expected<'_>
 
 fn compare(name: &str, table: &TypeTable, text: &str) -> Figures {
     let records = parse(text);
-    let expected = Expected { records: &records };
+    let expected = Expected { pointer: table.pointer_size(), records: &records };
     let mut figures = Figures { records: records.len(), ..Figures::default() };
     assert!(records.keys().copied().eq(table.numbers()), "{name}: other numbers");
     let mut by_name: BTreeMap<&str, u32> = BTreeMap::new();

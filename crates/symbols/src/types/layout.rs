@@ -158,7 +158,7 @@ impl TypeTable {
         if number < primitive::END {
             return Ok(match primitive::type_ref(number) {
                 TypeRef::Base { size, .. } => Some(size),
-                TypeRef::Pointer { size, .. } => size,
+                TypeRef::Pointer { size, .. } => Some(size.unwrap_or(self.pointer)),
                 _ => None,
             });
         }

@@ -9,13 +9,17 @@ pub(crate) const END: u32 = 0x1000;
 ///
 /// Source: `TYPE_ENUM_e` in Microsoft's published `cvinfo.h`.
 pub(crate) fn type_ref(number: u32) -> TypeRef {
+    /// `std::nullptr_t`: as large as the machine's pointers.
+    const NULL: u32 = 0x103;
+    if number == NULL {
+        return TypeRef::Pointer { size: None, to: Box::new(TypeRef::Void) };
+    }
     let base = base(number & 0xff);
     let size = match number >> 8 & 0xf {
         0 => return base,
         // Near, far and huge pointers of 16-bit code.
         1 => 2,
-        2 | 3 => 4,
-        4 => 4,
+        2..=4 => 4,
         5 => 6,
         6 => 8,
         7 => 16,
