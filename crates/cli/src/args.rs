@@ -112,6 +112,17 @@ pub(crate) struct TypesArgs {
     /// Levels of the structures in a structure to show as well
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) depth: u32,
+    /// Show the values that a structure has in this dump
+    #[arg(long, value_name = "FILE", requires = "address")]
+    pub(crate) dump: Option<PathBuf>,
+    /// Where in the dump the structure is, hexadecimal
+    #[arg(long, value_parser = address, requires = "dump", conflicts_with = "json")]
+    pub(crate) address: Option<Hex>,
+    /// The address is the head of a list: follow it, and show each structure that this member links
+    #[arg(long, value_name = "MEMBER", requires = "address")]
+    pub(crate) list: Option<String>,
+    #[command(flatten)]
+    pub(crate) space: SpaceArgs,
     /// PDB
     #[arg(value_name = "PDB")]
     pub(crate) file: PathBuf,

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The space that the options name, or the outcome if they name none. Says why on standard error.
-fn space(session: &mut Session, options: &SpaceArgs, path: &Path) -> Result<Space, Outcome> {
+pub(crate) fn space(session: &mut Session, options: &SpaceArgs, path: &Path) -> Result<Space, Outcome> {
     if options.physical {
         return Ok(Space::Physical);
     }

@@ -6,20 +6,34 @@ use std::{
     rc::Rc,
 };
 
-use dumplens_base::types::{Enumeration, Field, FieldRole, Layout, TypeRef, Types as _};
+use dumplens_base::{
+    Memory, Va,
+    types::{Enumeration, Field, FieldRole, Layout, TypeRef, Types as _},
+};
 use dumplens_report::{Hex, text::clean};
 use dumplens_symbols::{
     PdbFile, SymbolError,
-    types::{Found, Printer, TypeKind, TypeTable, type_text},
+    types::{
+        Found, ListEnd, PrintError, Printer, Reader, TypeKind, TypeTable, list as follow, print_values, type_text,
+    },
 };
 use serde::Serialize;
 
-use crate::{args::TypesArgs, commands::Outcome, commands::render, source::FileSource};
+use crate::{
+    args::TypesArgs,
+    commands::{self, Outcome, render},
+    memory,
+    source::FileSource,
+};
 
 /// Most types that one pattern lists.
 const MOST: usize = 100_000;
 /// Most structures within structures in JSON.
 const DEEPEST: u32 = 16;
+/// Elements of an array whose values are shown.
+const ELEMENTS: u64 = 8;
+/// Most entries of a list that are followed.
+const ENTRIES: usize = 10_000;
 
 /// A type in JSON.
 #[derive(Serialize)]
@@ -73,12 +87,25 @@ pub(crate) fn types(out: &mut impl Write, args: &TypesArgs) -> io::Result<Outcom
             return Ok(Outcome::Unreadable);
         }
     };
+    let place = match (&args.dump, args.address) {
+        (Some(dump), Some(address)) => match memory_of(dump, args) {
+            Ok(memory) => Some((memory, Va(address.0))),
+            Err(outcome) => return Ok(outcome),
+        },
+        _ => None,
+    };
     let mut worst = Outcome::Complete;
     let mut first = true;
     for name in &args.names {
-        let answer = match name.contains(['*', '?']) && !name.starts_with('?') {
-            true => list(&table, name, args.json),
-            false => one(&table, name, args, &mut first),
+        let answer = match (&place, name.contains(['*', '?']) && !name.starts_with('?')) {
+            (_, true) => list(&table, name, args.json),
+            (Some((memory, at)), false) => values(&table, name, &**memory, *at, args).map(|answer| {
+                answer.map(|(text, whole)| {
+                    worst = worst.max(if whole { Outcome::Complete } else { Outcome::Partial });
+                    text
+                })
+            }),
+            (None, false) => one(&table, name, args, &mut first),
         };
         match answer {
             Ok(Some(text)) => out.write_all(text.as_bytes())?,
@@ -93,6 +120,58 @@ pub(crate) fn types(out: &mut impl Write, args: &TypesArgs) -> io::Result<Outcom
         }
     }
     Ok(worst)
+}
+
+/// The memory of a dump, or the outcome if it has none.
+fn memory_of(dump: &Path, args: &TypesArgs) -> Result<Rc<dyn Memory>, Outcome> {
+    let mut session = commands::open(dump).ok_or(Outcome::Unreadable)?;
+    let space = memory::space(&mut session, &args.space, dump)?;
+    session.memory(space).map_err(|failure| {
+        eprintln!("dumplens: {}: {failure}", dump.display());
+        Outcome::Unreadable
+    })
+}
+
+/// The values of a structure, or of those in a list, and whether the dump has all of them.
+fn values(
+    table: &TypeTable,
+    name: &str,
+    memory: &dyn Memory,
+    at: Va,
+    args: &TypesArgs,
+) -> Result<Option<(String, bool)>, SymbolError> {
+    let Some(found) = table.find(name)? else { return Ok(None) };
+    let Some(layout) = table.layout(&found.named)? else { return Ok(None) };
+    let (mut text, mut whole) = (String::new(), true);
+    let mut entries = vec![at];
+    if let Some(member) = &args.list {
+        let Some(link) = layout.fields.iter().find(|field| field.name == *member && field.role == FieldRole::Member)
+        else {
+            return Ok(Some((format!("{} has no member {}\n", clean(name), clean(member)), false)));
+        };
+        let walk = follow(memory, at, u8::try_from(table.pointer_size()).unwrap_or(8), ENTRIES);
+        entries = walk.entries.iter().map(|entry| Va(entry.0.wrapping_sub(link.offset))).collect();
+        whole = walk.end == ListEnd::Head;
+        let end = match walk.end {
+            ListEnd::Head => "back at its head".into(),
+            ListEnd::Null => "at a null pointer: the list is damaged, or the address is no head".into(),
+            ListEnd::Loop => "at an entry met before: the list is damaged, or the address is no head".into(),
+            ListEnd::Limit => format!("after {ENTRIES} entries; there are more"),
+            ListEnd::Absent(fault) => format!("where the dump does: {fault}"),
+        };
+        text = format!("{} entries; the list ends {end}\n", entries.len());
+    }
+    for at in entries {
+        let values = Reader::new(table, memory, args.depth, ELEMENTS).read(at, &layout)?;
+        whole &= values.iter().all(|its| its.value.is_ok());
+        text += &clean_lines(&render(|out| print_values(out, &layout, at, &values)));
+    }
+    Ok(Some((text, whole)))
+}
+
+/// Text whose lines the printer made, without what turns its direction.
+fn clean_lines(text: &str) -> String {
+    text.lines().map(|line| clean(line).to_string() + "\n").collect()
 }
 
 fn list(table: &TypeTable, pattern: &str, json: bool) -> Result<Option<String>, SymbolError> {
@@ -149,10 +228,10 @@ fn one(table: &TypeTable, name: &str, args: &TypesArgs, first: &mut bool) -> Res
             }
         }
     }
-    if let Some(dumplens_symbols::types::PrintError::Types(error)) = failed {
+    if let Some(PrintError::Types(error)) = failed {
         return Err(error);
     }
-    Ok(Some(text.split_inclusive('\n').map(|line| clean(line.trim_end_matches('\n')).to_string() + "\n").collect()))
+    Ok(Some(clean_lines(&text)))
 }
 
 fn row(name: &str, kind: &'static str, size: u64) -> Row {

@@ -99,3 +99,35 @@ fn real_types_are_printed() {
         assert!(output.contains(line), "{output}");
     }
 }
+
+#[test]
+fn values_come_from_the_dump() {
+    let Some(folder) = std::env::var_os("DUMPLENS_DATA").map(PathBuf::from) else {
+        println!("skipped: DUMPLENS_DATA not set");
+        return;
+    };
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (dump, pdb) = (path("user/sigsegv_x64.dmp"), path("pe-pdb/ntdll/ntdll_x64.pdb"));
+    let run = |args: &[&str]| {
+        let output = dumplens(&[&["--dump", dump.as_str(), "--address"], args].concat());
+        (output.status.code(), text(&output.stdout))
+    };
+    // The thread's block points to itself, and to the process's.
+    let (code, teb) = run(&["addac91000", "--depth", "1", &pdb, "_TEB"]);
+    assert_eq!(code, Some(0));
+    for line in [
+        "struct _TEB at 0xaddac91000, 0x1838 bytes\n",
+        "      +0x030 Self                 : 0xaddac91000 _NT_TIB\n",
+        " ProcessEnvironmentBlock            : 0xaddac90000 _PEB\n",
+    ] {
+        assert!(teb.contains(line), "{teb}");
+    }
+    let (code, absent) = run(&["1000", &pdb, "_LIST_ENTRY"]);
+    assert_eq!(code, Some(1));
+    assert!(absent.contains("   +0x000 Flink : ?? (0x1000 is not in the dump"), "{absent}");
+    let (code, list) = run(&["addac91298", "--list", "Links", &pdb, "_TEB"]);
+    assert_eq!((code, list.as_str()), (Some(1), "_TEB has no member Links\n"));
+    // `FrameListCache` of the activation stack, which is empty.
+    let (code, list) = run(&["addac91298", "--list", "FrameListCache", &pdb, "_ACTIVATION_CONTEXT_STACK"]);
+    assert_eq!((code, list.as_str()), (Some(0), "0 entries; the list ends back at its head\n"));
+}

@@ -12,6 +12,7 @@ mod primitive;
 mod print;
 mod read;
 mod records;
+mod show;
 mod value;
 
 use std::rc::Rc;
@@ -26,6 +27,7 @@ pub use self::{
     pattern::matches,
     print::{PrintError, Printer, type_text},
     read::{Reader, list},
+    show::print_values,
     value::{FieldValue, ListEnd, ListWalk, Value, value_text},
 };
 use self::{names::Names, records::Records};

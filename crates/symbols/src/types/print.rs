@@ -13,7 +13,7 @@ const LINES: usize = 100_000;
 /// Longest line, in characters. Compilers cut names at 4096.
 const LONGEST: usize = 8192;
 /// Columns that names are padded to, at most.
-const COLUMN: usize = 40;
+pub(super) const COLUMN: usize = 40;
 
 /// Why a layout was not printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,14 +156,14 @@ impl<'a, T: Types> Printer<'a, T> {
 }
 
 /// Writes a line. Names may hold anything: what would move the cursor is replaced, what goes on without end is cut.
-fn line(out: &mut dyn Write, text: &str) -> fmt::Result {
+pub(super) fn line(out: &mut dyn Write, text: &str) -> fmt::Result {
     for c in text.chars().take(LONGEST) {
         out.write_char(if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })?;
     }
     out.write_char('\n')
 }
 
-fn name(field: &Field) -> String {
+pub(super) fn name(field: &Field) -> String {
     match field.role {
         FieldRole::Base => format!("(base {})", field.name),
         FieldRole::VirtualBase { .. } => format!("(virtual base {})", field.name),
