@@ -83,6 +83,25 @@ struct Device, 0x98 bytes
 }
 
 #[test]
+fn of_several_types_of_a_name_the_one_linked_last_counts() {
+    let all = || -> Vec<types::Type> {
+        let again = |size: i64, flags: u16| types::structure(0x1505, flags, 0, size, "Again", ".?AUAgain@@");
+        vec![again(0, types::FORWARD), again(4, 0), again(8, 0)]
+    };
+    for (hashes, size) in [
+        (Hashes::Whole, 4),
+        (Hashes::Newest(0x1002), 8),
+        // A record that is another, or none.
+        (Hashes::Newest(0x1000), 4),
+        (Hashes::Newest(0x9000), 4),
+    ] {
+        let table = open(pdb(&all(), hashes));
+        assert_eq!(table.find("Again").unwrap().unwrap().size, size, "{hashes:?}");
+        assert_eq!(table.size(0x1000).unwrap(), Some(size), "{hashes:?}");
+    }
+}
+
+#[test]
 fn the_structures_of_ntdll_are_where_windows_has_them() {
     let Some(folder) = data() else { return };
     for (file, pointer, expected) in [

@@ -80,10 +80,12 @@ impl TypeTable {
         let budget = budget.max(1 << 20);
         let Some(stream) = pdb.stream(TYPES)?.filter(|stream| !stream.is_empty()) else { return Ok(None) };
         let records = Records::open(stream, |number| pdb.stream(number), budget / 4)?;
+        let several = records.hashes.as_ref().is_some_and(|hashes| hashes.newest.1 > 0);
+        let texts = if several { pdb.named_stream("/names").ok().flatten() } else { None };
         let machine = pdb.identity().machine;
         Ok(Some(Self {
             records,
-            names: Names::new(budget / 4),
+            names: Names::new(budget / 4, texts),
             pointer: machine.map_or(8, |machine| machine.pointer_size().into()),
             resolved: Cache::new(budget / 8),
             layouts: Cache::new(budget / 4),
@@ -98,7 +100,8 @@ impl TypeTable {
     }
 
     /// The structure, union or enumeration of exactly that name: as the source has it (`_LIST_ENTRY`, `app::Window`), or
-    /// as the linker does (`.?AU_LIST_ENTRY@@`). Of several the one with the lowest number.
+    /// as the linker does (`.?AU_LIST_ENTRY@@`). Of several the one that was
+    /// linked last, if the PDB says which, or else the one with the lowest number.
     ///
     /// # Errors
     /// If the table of names or a record is damaged.

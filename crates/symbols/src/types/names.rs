@@ -6,7 +6,7 @@
 
 use std::{cell::OnceCell, rc::Rc};
 
-use dumplens_base::ByteSource as _;
+use dumplens_base::{ByteSource as _, Bytes};
 
 use super::{
     leaf::{self, Udt},
@@ -14,13 +14,17 @@ use super::{
 };
 use crate::{
     SymbolError,
-    pdb::{Window, hash},
+    pdb::{PdbStream, Window, hash},
 };
 
 /// Most records of one bucket that are looked at.
 const BUCKET: usize = 1 << 9;
 /// Most bytes of records that are searched for a name that the hash stream does not have.
 const SEARCH: u64 = 64 << 20;
+/// Most bytes of the table of newest types.
+const NEWEST: u64 = 128 << 10;
+/// Longest name in that table.
+const NAME: usize = 8 << 10;
 
 /// Records by bucket: `heads` leads to the first of a bucket, `next` from each to the next. 0 ends, others are one more
 /// than the distance from the first record.
@@ -34,16 +38,21 @@ pub(super) struct Names {
     /// Most bytes that an index may take.
     budget: usize,
     chains: OnceCell<Option<Chains>>,
+    /// The stream of names (`/names`).
+    texts: Option<PdbStream>,
+    /// Hashes of names of which there are several types, and the number of the one that was linked last.
+    newest: OnceCell<Vec<(u32, u32)>>,
     /// Hashes of names and numbers of records, in order.
     index: OnceCell<Rc<[(u32, u32)]>>,
 }
 
 impl Names {
-    pub(super) const fn new(budget: usize) -> Self {
-        Self { budget, chains: OnceCell::new(), index: OnceCell::new() }
+    pub(super) const fn new(budget: usize, texts: Option<PdbStream>) -> Self {
+        Self { budget, chains: OnceCell::new(), texts, newest: OnceCell::new(), index: OnceCell::new() }
     }
 
-    /// The lowest number of a record of which `fits` says so, among those that describe a type. `name` is what the hash
+    /// The record of which `fits` says so, among those that describe a type; of several the one that was linked last,
+    /// where the PDB says which, or else the first. `name` is what the hash
     /// stream has it under; `own` is the same, or a name that is shared by fewer.
     pub(super) fn find(
         &self,
@@ -58,6 +67,12 @@ impl Names {
             Ok(udt.is_some_and(|udt| !udt.is_forward() && fits(&udt)))
         };
         if let Some(hashes) = &records.hashes {
+            let newest = self.newest.get_or_init(|| self.read_newest(hashes).unwrap_or_default());
+            for (_, number) in newest.iter().filter(|(its, _)| *its == hash(name)).take(BUCKET) {
+                if ask(*number)? {
+                    return Ok(Some(*number));
+                }
+            }
             let bucket = hash(name).checked_rem(hashes.buckets).unwrap_or(0);
             let found = self.in_bucket(records, hashes, bucket, &ask)?;
             if found.is_some() || records.len > SEARCH {
@@ -115,6 +130,30 @@ impl Names {
             }
         }
         Ok(None)
+    }
+
+    /// The table of newest types: a hash table whose keys are places in the stream of names. `None` if it is damaged; the
+    /// first types of their names are found then.
+    fn read_newest(&self, hashes: &Hashes) -> Option<Vec<(u32, u32)>> {
+        /// What stands before the names in their stream.
+        const HEADER: u64 = 12;
+        let texts = self.texts.as_ref()?;
+        let (at, len) = hashes.newest;
+        let bytes = hashes.stream.vec(at, len, NEWEST, "newest types").ok()?;
+        let mut bytes = Bytes::new(&bytes, hashes.stream.file_offset(at));
+        let count = bytes.u32("number of newest types").ok()?;
+        bytes.skip(4, "newest types").ok()?;
+        for _ in 0..2 {
+            let words = bytes.u32("map of the newest types").ok()?;
+            bytes.skip((words as usize).checked_mul(4)?, "map of the newest types").ok()?;
+        }
+        let mut newest = Vec::new();
+        for _ in 0..count {
+            let (text, number) = (bytes.u32("name of a type").ok()?, bytes.u32("number of a type").ok()?);
+            let name = texts.text(HEADER.saturating_add(text.into()), NAME, "name of a type").ok()?;
+            newest.push((hash(&name), number));
+        }
+        Some(newest)
     }
 
     fn read_chains(&self, hashes: &Hashes) -> Result<Option<Chains>, SymbolError> {

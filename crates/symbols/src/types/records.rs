@@ -59,6 +59,8 @@ pub(crate) struct Hashes {
     /// Bytes of a value.
     pub(crate) size: u64,
     pub(crate) buckets: u32,
+    /// First byte and size of the table of names whose newest type is not the first of its bucket.
+    pub(crate) newest: (u64, u64),
 }
 
 /// A stream of numbered records.
@@ -93,6 +95,7 @@ impl Records {
         let (key, buckets) = (head.u32("size of a type hash")?, head.u32("number of type hash buckets")?);
         let values = (head.u32("type hashes")?, head.u32("size of the type hashes")?);
         let index = (head.u32("index of types")?, head.u32("size of the index of types")?);
+        let newest = (head.u32("newest types")?.into(), head.u32("size of the newest types")?.into());
         let start = stream.file_offset(0);
         if version < OLDEST {
             return Err(SymbolError::invalid("version of the type stream", start, version.into()));
@@ -124,7 +127,7 @@ impl Records {
             let (at, count, bytes) = (u64::from(values.0), end.saturating_sub(first), u64::from(values.1));
             let fits = bytes == u64::from(count).saturating_mul(key.into()) && at.saturating_add(bytes) <= stream.len();
             if fits && matches!(key, 2 | 4) && (1..=1 << 20).contains(&buckets) {
-                records.hashes = Some(Hashes { stream, at, count, size: key.into(), buckets });
+                records.hashes = Some(Hashes { stream, at, count, size: key.into(), buckets, newest });
             }
         }
         if records.marks.is_empty() {

@@ -122,13 +122,16 @@ pub enum Hashes {
     None,
     /// An index that leads nowhere, and values of two bytes.
     Odd,
+    /// All of it, and it says that `Again` was linked last as that record.
+    Newest(u32),
 }
 
 /// A PDB of these types, which are numbered from 0x1000.
 pub fn pdb(types: &[Type], hashes: Hashes) -> Vec<u8> {
     const BUCKETS: u32 = 64;
-    let info =
-        Out::default().u32(20_000_404).u32(0).u32(1).bytes(&[0x22; 16]).u32(0).u32(0).u32(0).u32(0).u32(0).u32(0).0;
+    let info = Out::default().u32(20_000_404).u32(0).u32(1).bytes(&[0x22; 16]);
+    let info = info.u32(7).bytes(b"/names\0").u32(1).u32(1).u32(1).u32(1).u32(0).u32(0).u32(5).u32(0).0;
+    let names = Out::default().u32(0xeffe_effe).u32(1).u32(7).bytes(b"\0Again\0").0;
     let records: Vec<u8> = types.iter().flat_map(|its| its.bytes.clone()).collect();
     let mut values = Out::default();
     let key = if hashes == Hashes::Odd { 2 } else { 4 };
@@ -146,12 +149,22 @@ pub fn pdb(types: &[Type], hashes: Hashes) -> Vec<u8> {
         at += its.bytes.len() as u32;
     }
     let (values_len, index_len) = (values.0.len() as u32, index.0.len() as u32);
+    let mut newest = Out::default();
+    if let Hashes::Newest(number) = hashes {
+        newest = newest.u32(1).u32(2).u32(1).u32(1).u32(1).u32(0x3406).u32(1).u32(number);
+    }
     let end = 0x1000 + types.len() as u32;
     let header = Out::default().u32(20_040_203).u32(56).u32(0x1000).u32(end).u32(records.len() as u32);
     let header = header.u16(if hashes == Hashes::None { 0xffff } else { 4 }).u16(0xffff).u32(key).u32(BUCKETS);
-    let header = header.u32(0).u32(values_len).u32(values_len).u32(index_len).u32(values_len + index_len).u32(0);
+    let header = header
+        .u32(0)
+        .u32(values_len)
+        .u32(values_len)
+        .u32(index_len)
+        .u32(values_len + index_len)
+        .u32(newest.0.len() as u32);
     let types = header.bytes(&records).0;
-    msf(&[Vec::new(), info, types, Vec::new(), values.bytes(&index.0).0])
+    msf(&[Vec::new(), info, types, Vec::new(), values.bytes(&index.0).bytes(&newest.0).0, names])
 }
 
 /// Types of all kinds. `_LIST_ENTRY`, `_UNICODE_STRING`, `Color`, `Device` and what it has within.
