@@ -66,12 +66,13 @@ struct ConstantRow {
     value: String,
 }
 
-fn open(path: &Path) -> Result<TypeTable, String> {
+fn open(path: &Path) -> Result<(PdbFile, TypeTable), String> {
     let file = FileSource::open(path).map_err(|error| format!("cannot open the file: {error}"))?;
     let pdb = PdbFile::open(Rc::new(file), PdbFile::DEFAULT_BUDGET).map_err(|error| error.to_string())?;
     let table = TypeTable::open(&pdb, TypeTable::DEFAULT_BUDGET).map_err(|error| error.to_string())?;
-    table
-        .ok_or_else(|| "the PDB has no types; public PDBs of most drivers and applications are stripped of them".into())
+    let table =
+        table.ok_or("the PDB has no types; public PDBs of most drivers and applications are stripped of them")?;
+    Ok((pdb, table))
 }
 
 /// Prints layouts, or lists the types whose names match a pattern.
@@ -80,8 +81,8 @@ fn open(path: &Path) -> Result<TypeTable, String> {
 /// Only if the answer cannot be written.
 pub(crate) fn types(out: &mut impl Write, args: &TypesArgs) -> io::Result<Outcome> {
     let explain = |reason: &dyn std::fmt::Display| eprintln!("dumplens: {}: {reason}", args.file.display());
-    let table = match open(&args.file) {
-        Ok(table) => table,
+    let (pdb, table) = match open(&args.file) {
+        Ok(both) => both,
         Err(reason) => {
             explain(&reason);
             return Ok(Outcome::Unreadable);
@@ -99,13 +100,13 @@ pub(crate) fn types(out: &mut impl Write, args: &TypesArgs) -> io::Result<Outcom
     for name in &args.names {
         let answer = match (&place, name.contains(['*', '?']) && !name.starts_with('?')) {
             (_, true) => list(&table, name, args.json),
-            (Some((memory, at)), false) => values(&table, name, &**memory, *at, args).map(|answer| {
+            (Some((memory, at)), false) => values((&pdb, &table), name, &**memory, *at, args).map(|answer| {
                 answer.map(|(text, whole)| {
                     worst = worst.max(if whole { Outcome::Complete } else { Outcome::Partial });
                     text
                 })
             }),
-            (None, false) => one(&table, name, args, &mut first),
+            (None, false) => one((&pdb, &table), name, args, &mut first),
         };
         match answer {
             Ok(Some(text)) => out.write_all(text.as_bytes())?,
@@ -134,13 +135,13 @@ fn memory_of(dump: &Path, args: &TypesArgs) -> Result<Rc<dyn Memory>, Outcome> {
 
 /// The values of a structure, or of those in a list, and whether the dump has all of them.
 fn values(
-    table: &TypeTable,
+    (pdb, table): (&PdbFile, &TypeTable),
     name: &str,
     memory: &dyn Memory,
     at: Va,
     args: &TypesArgs,
 ) -> Result<Option<(String, bool)>, SymbolError> {
-    let Some(found) = table.find(name)? else { return Ok(None) };
+    let Some(found) = table.find_any(pdb, name)? else { return Ok(None) };
     let Some(layout) = table.layout(&found.named)? else { return Ok(None) };
     let (mut text, mut whole) = (String::new(), true);
     let mut entries = vec![at];
@@ -193,8 +194,13 @@ fn list(table: &TypeTable, pattern: &str, json: bool) -> Result<Option<String>, 
     Ok((!found.is_empty()).then_some(text))
 }
 
-fn one(table: &TypeTable, name: &str, args: &TypesArgs, first: &mut bool) -> Result<Option<String>, SymbolError> {
-    let Some(found) = table.find(name)? else { return Ok(None) };
+fn one(
+    (pdb, table): (&PdbFile, &TypeTable),
+    name: &str,
+    args: &TypesArgs,
+    first: &mut bool,
+) -> Result<Option<String>, SymbolError> {
+    let Some(found) = table.find_any(pdb, name)? else { return Ok(None) };
     let printer = Printer::new(table, args.depth);
     let mut text = if *first || args.json { String::new() } else { "\n".into() };
     *first = false;

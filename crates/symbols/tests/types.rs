@@ -138,6 +138,18 @@ fn the_structures_of_ntdll_are_where_windows_has_them() {
 }
 
 #[test]
+fn other_names_lead_to_their_types() {
+    let Some(folder) = data() else { return };
+    let pdb = common::open(&folder.join("pe-pdb/driver_x64/systeminformer.pdb"));
+    let table = TypeTable::open(&pdb, TypeTable::DEFAULT_BUDGET).unwrap().unwrap();
+    assert_eq!(table.find("REG_SAVE_KEY_INFORMATION").unwrap(), None);
+    let found = table.find_any(&pdb, "REG_SAVE_KEY_INFORMATION").unwrap().unwrap();
+    assert_eq!(found.named.name, "_REG_SAVE_KEY_INFORMATION");
+    assert_eq!(table.find_any(&pdb, "LIST_ENTRY").unwrap().unwrap().named.name, "_LIST_ENTRY");
+    assert_eq!(table.find_any(&pdb, "no such name").unwrap(), None);
+}
+
+#[test]
 fn one_type_costs_a_fraction_of_the_file() {
     let Some(folder) = data() else { return };
     let file = Counting::new(bytes(&folder.join("pe-pdb/ntdll/ntdll_x64.pdb")));

@@ -338,7 +338,7 @@ impl PdbFile {
                 places.rva(place)
             }
             Record::Reference { module, offset, .. } => self.referred(module, offset),
-            Record::Thunk { .. } | Record::Separated { .. } => Ok(None),
+            Record::Thunk { .. } | Record::Separated { .. } | Record::Typedef { .. } => Ok(None),
         };
         if let Some(publics) = self.publics()?
             && let Some(rva) = publics.names.find(records, name.as_bytes(), &mut found)?

@@ -112,6 +112,24 @@ impl TypeTable {
         number.map_or(Ok(None), |number| self.found(number))
     }
 
+    /// The structure, union or enumeration of that name, or that the program also calls so (`typedef`). `pdb` is the one
+    /// that the table was opened from.
+    ///
+    /// # Errors
+    /// If a table of names or a record is damaged.
+    pub fn find_any(&self, pdb: &PdbFile, name: &str) -> Result<Option<Found>, SymbolError> {
+        if let Some(found) = self.find(name)? {
+            return Ok(Some(found));
+        }
+        let Some(number) = pdb.typedef(name)? else { return Ok(None) };
+        match self.type_ref(number)? {
+            TypeRef::Struct(named) | TypeRef::Union(named) | TypeRef::Enum(named) => {
+                self.number(&named)?.map_or(Ok(None), |number| self.found(number))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// All types whose names match `pattern` ([`matches()`]), in order of their numbers, at most `limit`. Reads all records
     /// once.
     ///
