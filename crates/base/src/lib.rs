@@ -26,6 +26,7 @@ mod note;
 mod phys;
 mod source;
 mod text;
+pub mod types;
 
 pub use address::Va;
 pub use bytes::Bytes;

@@ -98,6 +98,8 @@ pub(crate) enum Command {
         #[arg(required = true, value_parser = rva, value_name = "RVA")]
         rvas: Vec<Rvas>,
     },
+    /// Show what structures, unions and enumerations look like in memory, from a PDB
+    Types(TypesArgs),
     /// Print the stack of the crash, of a thread, or of all threads
     Stack(StackArgs),
     /// List loaded and unloaded modules
@@ -138,6 +140,34 @@ pub(crate) struct SpaceArgs {
     /// Addresses are those of this process: its id, its image name, or the address of its object
     #[arg(long, value_name = "PROCESS")]
     pub(crate) process: Option<String>,
+}
+
+/// Which types are shown, and how.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TypesArgs {
+    /// Print one JSON document per type instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Levels of the structures in a structure to show as well
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) depth: u32,
+    /// Show the values that a structure has in this dump
+    #[arg(long, value_name = "FILE", requires = "address")]
+    pub(crate) dump: Option<PathBuf>,
+    /// Where in the dump the structure is, hexadecimal
+    #[arg(long, value_parser = address, requires = "dump", conflicts_with = "json")]
+    pub(crate) address: Option<Hex>,
+    /// The address is the head of a list: follow it, and show each structure that this member links
+    #[arg(long, value_name = "MEMBER", requires = "address")]
+    pub(crate) list: Option<String>,
+    #[command(flatten)]
+    pub(crate) space: SpaceArgs,
+    /// PDB
+    #[arg(value_name = "PDB")]
+    pub(crate) file: PathBuf,
+    /// Names; with * or ? in one, the types whose names are of that form are listed
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
 }
 
 /// A command that lists something.

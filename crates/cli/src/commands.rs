@@ -22,7 +22,7 @@ use crate::{
     args::{Args, Command, List, Script, Unpacking},
     lookup, memory,
     source::FileSource,
-    stack, symbols,
+    stack, symbols, types,
 };
 
 /// What a run came to; the process's exit code. The worst of all files counts.
@@ -69,9 +69,10 @@ pub(crate) fn run(args: Args) -> io::Result<Outcome> {
                 Script::Symchk => ScriptKind::SymChk,
             });
             let request = kind.map_or(Request::Symbols, |kind| Request::SymbolScript { kind });
-            lists(&mut out, &list, &args.unpacking, &[request])?
+            lists(&mut out, &list, unpacking, &[request])?
         }
         Command::Lookup { json, file, rvas } => lookup::lookup(&mut out, json, &file, &rvas)?,
+        Command::Types(types) => types::types(&mut out, &types, unpacking)?,
     };
     out.flush()?;
     Ok(outcome)

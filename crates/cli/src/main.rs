@@ -12,6 +12,7 @@ mod memory;
 mod source;
 mod stack;
 mod symbols;
+mod types;
 
 use std::process::ExitCode;
 

@@ -52,7 +52,7 @@ fn names(process: &Process, wanted: &str) -> bool {
 }
 
 /// Opens a dump and settles which of its address spaces is asked about. What stands in the way has been reported.
-fn open_in(options: &SpaceArgs, path: &Path, unpacking: &Unpacking) -> Result<(Session, Space), Outcome> {
+pub(crate) fn open_in(options: &SpaceArgs, path: &Path, unpacking: &Unpacking) -> Result<(Session, Space), Outcome> {
     let mut session = open(path, unpacking).ok_or(Outcome::Unreadable)?;
     let space = space(&mut session, options, path)?;
     Ok((session, space))

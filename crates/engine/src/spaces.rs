@@ -30,7 +30,10 @@ fn process_space(full: &Full, object: Hex) -> Result<Rc<AddressSpace>, Failure> 
 
 impl Session {
     /// The memory that a request means.
-    pub(crate) fn memory(&self, space: Space) -> Result<Rc<dyn Memory>, Failure> {
+    ///
+    /// # Errors
+    /// If the dump has no such space.
+    pub fn memory(&self, space: Space) -> Result<Rc<dyn Memory>, Failure> {
         Ok(match space {
             Space::Current => Rc::clone(&self.world().memory),
             Space::Process { object } => process_space(full(self)?, object)?,

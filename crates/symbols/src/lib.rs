@@ -14,6 +14,7 @@ mod demangle;
 mod error;
 mod lookup;
 pub mod pdb;
+pub mod types;
 
 pub use demangle::{Style, demangle};
 pub use error::{SymbolError, SymbolErrorKind};

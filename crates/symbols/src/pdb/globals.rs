@@ -5,6 +5,7 @@ use std::cell::{Cell, OnceCell};
 use dumplens_base::{ByteSource as _, Bytes};
 
 use super::{
+    PdbFile,
     places::Place,
     records::{self, Record},
     stream::{PdbStream, Window},
@@ -114,6 +115,7 @@ impl Names {
                 | Record::Procedure { name, .. }
                 | Record::Thunk { name, .. }
                 | Record::Data { name, .. }
+                | Record::Typedef { name, .. }
                 | Record::Reference { name, .. } => name,
                 Record::Separated { .. } => continue,
             };
@@ -134,7 +136,7 @@ pub(crate) fn record(stream: &PdbStream, at: u64) -> Result<Vec<u8>, SymbolError
 }
 
 /// The hash of names in symbol tables: folds four bytes at a time and forgets the case of letters.
-fn hash(name: &[u8]) -> u32 {
+pub(crate) fn hash(name: &[u8]) -> u32 {
     let (words, rest) = name.as_chunks::<4>();
     let mut hash = words.iter().fold(0, |hash, word| hash ^ u32::from_le_bytes(*word));
     let (halves, last) = rest.as_chunks::<2>();
@@ -288,6 +290,23 @@ impl Publics {
             Some(Record::Public { name, .. }) => Ok((Some(Nearest { place: its, name: name.to_vec() }), next)),
             _ => Err(SymbolError::invalid("kind of a public symbol", records.file_offset(at), kind.into())),
         }
+    }
+}
+
+impl PdbFile {
+    /// The number of the type that a program also calls `name` (`typedef`). `None` if there is no such name.
+    ///
+    /// # Errors
+    /// If the table of names is damaged.
+    pub fn typedef(&self, name: &str) -> Result<Option<u32>, SymbolError> {
+        if self.dbi.is_none() {
+            return Ok(None);
+        }
+        let (Some(records), Some(globals)) = (self.symbol_records()?, self.globals()?) else { return Ok(None) };
+        globals.find(records, name.as_bytes(), |record| match record {
+            Record::Typedef { of, .. } => Ok(Some(of)),
+            _ => Ok(None),
+        })
     }
 }
 

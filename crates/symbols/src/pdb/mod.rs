@@ -31,6 +31,7 @@ use self::{
     records::Record,
     stream::Pages,
 };
+pub(crate) use self::{globals::hash, stream::Window};
 pub use self::{
     list::{LineRecord, ListedProcedure, ListedPublic, Procedures, PublicSymbols},
     places::Place,
@@ -40,7 +41,7 @@ use crate::{Location, SymbolError, cache::Cache, demangle};
 
 /// Number of the stream with the identity, and of those with types, with debug information and with ids.
 const INFO: u16 = 1;
-const TYPES: u16 = 2;
+pub(crate) const TYPES: u16 = 2;
 const DEBUG: u16 = 3;
 const IDS: u16 = 4;
 /// No stream.
@@ -337,7 +338,7 @@ impl PdbFile {
                 places.rva(place)
             }
             Record::Reference { module, offset, .. } => self.referred(module, offset),
-            Record::Thunk { .. } | Record::Separated { .. } => Ok(None),
+            Record::Thunk { .. } | Record::Separated { .. } | Record::Typedef { .. } => Ok(None),
         };
         if let Some(publics) = self.publics()?
             && let Some(rva) = publics.names.find(records, name.as_bytes(), &mut found)?

@@ -42,6 +42,11 @@ pub(crate) enum Record<'a> {
         place: Place,
         name: &'a [u8],
     },
+    /// Another name for a type.
+    Typedef {
+        of: u32,
+        name: &'a [u8],
+    },
     /// A procedure or data of a module (counted from 1), whose record stands at `offset` of its stream.
     Reference {
         module: u16,
@@ -127,6 +132,7 @@ pub(crate) fn parse(kind: u16, data: &[u8], origin: u64) -> Result<Option<Record
             let offset = b.u32("offset of a symbol")?;
             Record::Reference { module: b.u16("module of a symbol")?, offset, name: name(b, false)? }
         }
+        0x1108 | 0x1003 => Record::Typedef { of: b.u32("type of a name")?, name: name(b, old)? },
         _ => return Ok(None),
     }))
 }

@@ -30,7 +30,7 @@ impl Out {
     }
 }
 
-fn record(kind: u16, body: Out) -> Out {
+pub fn record(kind: u16, body: Out) -> Out {
     let body = Out::default().u16(kind).bytes(&body.0).align_record();
     Out::default().u16(u16::try_from(body.0.len()).unwrap()).bytes(&body.0)
 }
@@ -86,7 +86,7 @@ pub fn msf(streams: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// The hash of a name in symbol tables.
-fn hash(name: &[u8]) -> u32 {
+pub fn hash(name: &[u8]) -> u32 {
     let mut value = 0_u32;
     for word in name.chunks(4) {
         if word.len() == 4 {
