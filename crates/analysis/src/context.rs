@@ -25,9 +25,22 @@ pub enum ContextSource {
         /// Parameter number and address of the exception record.
         exception: Option<(u8, u64)>,
     },
+    /// A processor exception during another one (`UNEXPECTED_KERNEL_MODE_TRAP` 8): the interrupted task's state segment
+    /// on x86; on x64 a trap frame, in releases of Windows 10 that put it there.
+    DoubleFault {
+        /// Number of the parameter, from 1.
+        parameter: u8,
+        /// Its value.
+        address: u64,
+        /// What parameter 4 says the interrupted instruction was; it tells whether there is a trap frame.
+        instruction: u64,
+    },
     /// Nowhere: the dump's own context is all there is.
     None,
 }
+
+/// First parameter of `UNEXPECTED_KERNEL_MODE_TRAP` for a double fault.
+const DOUBLE_FAULT: u64 = 8;
 
 /// How memory was accessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,13 +93,16 @@ pub struct Access {
 /// Where the registers of the fault behind a bug check stand.
 #[must_use]
 pub fn context_source(code: u32, parameters: [u64; 4]) -> ContextSource {
-    let [_, second, third, fourth] = parameters;
+    let [first, second, third, fourth] = parameters;
     match base_code(code) {
         0x3b if third != 0 => ContextSource::ContextRecord { parameter: 3, address: third, exception: None },
         0x7e if fourth != 0 => {
             ContextSource::ContextRecord { parameter: 4, address: fourth, exception: Some((3, third)) }
         }
         0x8e if third != 0 => ContextSource::TrapFrame { parameter: 3, address: third, exception: None },
+        0x7f if first == DOUBLE_FAULT && second != 0 => {
+            ContextSource::DoubleFault { parameter: 2, address: second, instruction: fourth }
+        }
         0x139 if second != 0 => ContextSource::TrapFrame { parameter: 2, address: second, exception: Some((3, third)) },
         0x23 | 0x24 if third != 0 => {
             ContextSource::ContextRecord { parameter: 3, address: third, exception: Some((2, second)) }
@@ -128,6 +144,11 @@ mod tests {
         assert!(matches!(context_source(0x3b, [1, 2, 3, 0]), ContextSource::ContextRecord { address: 3, .. }));
         assert!(matches!(context_source(0x1000_008e, [1, 2, 3, 0]), ContextSource::TrapFrame { address: 3, .. }));
         assert_eq!(context_source(0x1e, [1, 2, 3, 4]), ContextSource::None);
+        assert_eq!(
+            context_source(0x7f, [8, 2, 3, 4]),
+            ContextSource::DoubleFault { parameter: 2, address: 2, instruction: 4 }
+        );
+        assert_eq!(context_source(0x7f, [0, 2, 3, 4]), ContextSource::None, "a division by zero");
     }
 
     #[test]

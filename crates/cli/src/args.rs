@@ -183,7 +183,7 @@ pub(crate) struct List {
 /// Most bytes that `read` prints.
 const MAX_LENGTH: u32 = 64 * 1024 * 1024;
 
-fn address(text: &str) -> Result<Hex, String> {
+pub(crate) fn address(text: &str) -> Result<Hex, String> {
     Hex::parse(text).ok_or_else(|| "an address is hexadecimal, such as fffff804`8b58334c".into())
 }
 

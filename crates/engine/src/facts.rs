@@ -66,8 +66,8 @@ pub(crate) enum ThreadContext {
     Crash,
     /// In the control block of the processor with this number.
     Processor(u32),
-    /// Not known: the thread did not run.
-    Absent,
+    /// Where the scheduler saved them: the thread did not run.
+    Switched,
 }
 
 impl ThreadEntry {
@@ -83,6 +83,8 @@ impl ThreadEntry {
 pub(crate) struct Crash {
     pub(crate) thread: Option<u64>,
     pub(crate) context: Option<(Context, String)>,
+    /// The registers in the header of a kernel dump, where others are those of the crash.
+    pub(crate) header: Option<Context>,
     pub(crate) exception: Option<model::Exception>,
     pub(crate) bugcheck: Option<(u32, [u64; 4])>,
     pub(crate) access: Option<Access>,
@@ -119,7 +121,8 @@ impl World {
                 ThreadContext::Crash => crash,
                 ThreadContext::Processor(number) if entry.row.instruction_pointer.is_none() => {
                     let on = full.processors.iter().find(|processor| processor.number == number);
-                    on.and_then(|processor| full.context_of(processor)).map(|context| context.instruction_pointer())
+                    on.and_then(|processor| full.context_of(processor))
+                        .map(|(context, _)| context.instruction_pointer())
                 }
                 _ => continue,
             };

@@ -22,8 +22,8 @@ const MAX_HEADERS: usize = 512;
 /// What is known of images in memory, read when it is first asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Images {
-    /// By base; `None` for images whose headers are absent or damaged.
-    mapped: RefCell<BTreeMap<Va, Option<Rc<Headers>>>>,
+    /// By base. Absent ones are asked for again: drivers of a session are mapped in its processes alone.
+    mapped: RefCell<BTreeMap<Va, Rc<Headers>>>,
     /// Function tables of code that the process made while it ran.
     generated: Vec<DynamicTable>,
 }
@@ -36,16 +36,15 @@ impl Images {
 
     fn headers(&self, memory: &dyn Memory, base: Va) -> Option<Rc<Headers>> {
         if let Some(known) = self.mapped.borrow().get(&base) {
-            return known.clone();
+            return Some(Rc::clone(known));
         }
-        let mapped = Image::mapped(memory, base).ok();
-        let headers = mapped.map(|image| Rc::new(image.headers().clone()));
+        let headers = Rc::new(Image::mapped(memory, base).ok()?.headers().clone());
         let mut cache = self.mapped.borrow_mut();
         if cache.len() >= MAX_HEADERS {
             cache.clear();
         }
-        cache.insert(base, headers.clone());
-        headers
+        cache.insert(base, Rc::clone(&headers));
+        Some(headers)
     }
 }
 

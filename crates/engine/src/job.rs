@@ -1,8 +1,9 @@
 use alloc::{string::String, vec::Vec};
 
 use dumplens_report::{
+    StackGroup, StackGroups,
     model::{Report, SCHEMA, Thread},
-    protocol::{ExportFormat, Failure, FailureKind, Progress, Reply, Request},
+    protocol::{ExportFormat, Failure, FailureKind, Progress, Reply, Request, StackOf},
     text, to_json,
 };
 
@@ -15,6 +16,7 @@ use crate::Session;
 pub struct Job {
     request: Request,
     report: Option<ReportJob>,
+    stacks: StacksJob,
 }
 
 /// What a step of a [`Job`] came to.
@@ -30,7 +32,7 @@ impl Job {
     /// A job that will answer `request`.
     #[must_use]
     pub fn new(request: Request) -> Self {
-        Self { request, report: None }
+        Self { request, report: None, stacks: StacksJob::default() }
     }
 
     /// Does a bounded piece of work, a few milliseconds on a desktop machine.
@@ -38,8 +40,15 @@ impl Job {
         if let Some(progress) = prepare(&self.request, session) {
             return Step::Working(progress);
         }
-        let Request::Export { format } = self.request else {
-            return Step::Done(session.answer(&self.request));
+        let format = match self.request {
+            Request::Export { format } => format,
+            Request::Stacks => {
+                return match self.stacks.step(session) {
+                    Err(progress) => Step::Working(progress),
+                    Ok(groups) => Step::Done(Ok(Reply::Stacks(groups))),
+                };
+            }
+            _ => return Step::Done(session.answer(&self.request)),
         };
         match self.report.get_or_insert_with(ReportJob::new).step(session) {
             Err(progress) => Step::Working(progress),
@@ -57,7 +66,10 @@ fn prepare(request: &Request, session: &mut Session) -> Option<Progress> {
         Request::Processes => session.world_mut().load_processes(),
         Request::Threads => session.world_mut().load_threads(),
         // The threads that ran are known from the start.
-        Request::Stack { thread } if session.world().thread(*thread).is_none() => session.world_mut().load_threads(),
+        Request::Stack { of: StackOf::Thread { id }, .. } if session.world().thread(*id).is_none() => {
+            session.world_mut().load_threads()
+        }
+        Request::Stacks => session.world_mut().load_threads(),
         _ => None,
     }
 }
@@ -86,6 +98,32 @@ fn load_all(session: &mut Session) -> Option<Progress> {
 /// Threads whose stacks are walked in one step.
 const THREADS_PER_STEP: usize = 16;
 
+/// All stacks, thread by thread; those that are the same are put together as they come.
+#[derive(Debug, Default)]
+struct StacksJob {
+    done: usize,
+    groups: StackGroups,
+}
+
+impl StacksJob {
+    /// Walks a few more stacks; the thread list must be complete.
+    fn step(&mut self, session: &Session) -> Result<Vec<StackGroup>, Progress> {
+        let threads = &session.world().lists.threads;
+        for entry in threads.iter().skip(self.done).take(THREADS_PER_STEP) {
+            self.groups.add(entry.row.id, session.world().thread_stack(entry, false).stack);
+        }
+        self.done = self.done.saturating_add(THREADS_PER_STEP).min(threads.len());
+        if self.done < threads.len() {
+            return Err(walking(self.done, threads.len()));
+        }
+        Ok(core::mem::take(self).groups.finish())
+    }
+}
+
+fn walking(done: usize, total: usize) -> Progress {
+    Progress { phase: "walking stacks".into(), done: done as u64, total: total as u64 }
+}
+
 /// The whole report, thread by thread.
 #[derive(Debug, Default)]
 pub struct ReportJob {
@@ -113,15 +151,11 @@ impl ReportJob {
         let from = self.threads.len();
         for entry in session.world().lists.threads.iter().skip(from).take(THREADS_PER_STEP) {
             let mut row = entry.row.clone();
-            row.frames = session.thread_stack(entry).stack.frames;
+            row.frames = session.world().thread_stack(entry, false).stack.frames;
             self.threads.push(row);
         }
         if self.threads.len() < total {
-            return Err(Progress {
-                phase: "walking stacks".into(),
-                done: self.threads.len() as u64,
-                total: total as u64,
-            });
+            return Err(walking(self.threads.len(), total));
         }
         let threads = core::mem::take(&mut self.threads);
         let summary = session.summary().clone();

@@ -25,6 +25,7 @@ mod summary;
 mod symbols;
 mod text;
 mod translate;
+mod walks;
 
 pub use job::{Job, ReportJob, Step};
 pub use session::Session;

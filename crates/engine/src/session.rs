@@ -5,15 +5,13 @@ use dumplens_base::{Source, Va};
 use dumplens_dump::{Dump, OpenError, open};
 use dumplens_report::{
     Hex, model,
-    protocol::{Failure, FailureKind, Reply, Request, Summary, ThreadStack},
+    protocol::{Failure, FailureKind, Reply, Request, Summary},
     symbols::AddedSymbols,
 };
 
 use crate::{
-    facts::{ThreadContext, ThreadEntry, World},
-    kernel, memory_view, minidump,
-    stacks::{self, StackWorld, frame_pointers},
-    summary,
+    facts::World,
+    kernel, memory_view, minidump, summary,
     symbols::{self, AddError, SymbolFile},
     text::note_model,
 };
@@ -68,8 +66,7 @@ impl Session {
         let file = Rc::new(SymbolFile::open(source, name)?);
         // What was named by an older file of the same name stays possible: identities decide, not names.
         self.world.symbols.files.push(Rc::clone(&file));
-        symbols::rematch(&self.world.symbols, &mut self.world.modules, &self.world.landmarks);
-        self.summary = None;
+        self.rematch();
         Ok(symbols::added(&file, &self.world.modules))
     }
 
@@ -90,9 +87,17 @@ impl Session {
                 self.world.symbols.forced.insert(base, file);
             }
         }
-        symbols::rematch(&self.world.symbols, &mut self.world.modules, &self.world.landmarks);
-        self.summary = None;
+        self.rematch();
         Ok(())
+    }
+
+    /// Finds anew which files belong to which modules.
+    fn rematch(&mut self) {
+        symbols::rematch(&self.world.symbols, &mut self.world.modules, &self.world.landmarks);
+        if let Some(full) = &self.world.full {
+            full.forget_halves();
+        }
+        self.summary = None;
     }
 
     pub(crate) const fn world(&self) -> &World {
@@ -110,46 +115,6 @@ impl Session {
         self.summary.get_or_insert_with(|| Box::new(summary::summary(world)))
     }
 
-    fn stack_world(&self) -> StackWorld<'_> {
-        stack_world(&self.world)
-    }
-
-    /// One thread's registers and stack.
-    pub(crate) fn thread_stack(&self, entry: &ThreadEntry) -> ThreadStack {
-        let id = Some(entry.row.id);
-        let stored;
-        let (context, source) = match entry.context {
-            ThreadContext::Crash => match &self.world.crash.context {
-                Some((context, source)) => (Some(context), source.as_str()),
-                None => (None, ""),
-            },
-            ThreadContext::Stored(index) => {
-                stored = self.world.parts.context(index);
-                (stored.as_ref(), "thread list")
-            }
-            ThreadContext::Processor(number) => {
-                let full = self.world.full.as_ref();
-                let on = full.and_then(|full| full.processors.iter().find(|processor| processor.number == number));
-                stored = full.zip(on).and_then(|(full, processor)| full.context_of(processor));
-                (stored.as_ref(), "processor control block")
-            }
-            ThreadContext::Absent => {
-                let reason = String::from("The thread did not run. The registers of waiting threads are not read yet.");
-                return ThreadStack { context: None, stack: stacks::empty(id, reason) };
-            }
-        };
-        match context {
-            Some(context) => ThreadStack {
-                context: Some(stacks::context(context, source)),
-                stack: self.stack_world().walk(context, source, entry.bounds, id),
-            },
-            None => {
-                let reason = String::from("The registers of this thread are not in the dump or are damaged.");
-                ThreadStack { context: None, stack: stacks::empty(id, reason) }
-            }
-        }
-    }
-
     /// Answers a request that takes one step.
     pub(crate) fn answer(&mut self, request: &Request) -> Result<Reply, Failure> {
         let not_found = |what: String| Failure { kind: FailureKind::NotFound, message: what };
@@ -162,12 +127,8 @@ impl Session {
             }
             Request::ProcessThreads { object } => Reply::Threads(self.process_threads(*object)?),
             Request::Processes => Reply::Processes(self.world.lists.processes.clone()),
-            Request::Stack { thread } => {
-                let entry = self.world.thread(*thread);
-                let entry =
-                    entry.ok_or_else(|| not_found(alloc::format!("there is no thread {thread} in this dump")))?;
-                Reply::Stack(self.thread_stack(entry))
-            }
+            Request::Stack { of, arguments } => Reply::Stack(self.stack(*of, *arguments)?),
+            Request::Contexts => Reply::Contexts(self.contexts()),
             Request::Streams => Reply::Streams(self.world.parts.list().to_vec()),
             Request::StreamDetails { index } => {
                 let details = usize::try_from(*index)
@@ -192,8 +153,8 @@ impl Session {
                 Reply::Export(dumplens_report::symbols::script(&symbols::needs::needs(self), *kind))
             }
             Request::Statistics => Reply::Statistics(dumplens_report::protocol::Statistics::default()),
-            Request::Export { .. } => {
-                let message = String::from("an export takes several steps; run it as a job");
+            Request::Export { .. } | Request::Stacks => {
+                let message = String::from("this takes several steps; run it as a job");
                 return Err(Failure { kind: FailureKind::BadRequest, message });
             }
         })
@@ -210,17 +171,4 @@ fn not_an_image(kind: dumplens_dump::FileKind, reason: &str) -> Failure {
         ),
     };
     Failure { kind: FailureKind::NotADump, message }
-}
-
-/// What stack walks in this dump need.
-pub(crate) fn stack_world(world: &World) -> StackWorld<'_> {
-    let kernel = world.mode == dumplens_analysis::Mode::Kernel;
-    StackWorld {
-        memory: &*world.memory,
-        modules: &world.modules,
-        images: &world.images,
-        files: &world.symbols.files,
-        frame_pointers: frame_pointers(world.machine, world.windows, kernel),
-        windows: world.windows,
-    }
 }

@@ -7,13 +7,16 @@ use alloc::{
     vec::Vec,
 };
 
-use dumplens_base::{Machine, Memory, Va};
+use dumplens_base::{Machine, Memory, MemoryExt, Va};
 use dumplens_dump::Context;
 use dumplens_report::{
     Hex,
     model::{self, Trust},
 };
-use dumplens_unwind::{self as unwind, Bounds, CallSite, Entry, FramePointers, Gap, Options, Reason, Stop, arm64, x64};
+use dumplens_unwind::{
+    self as unwind, Bounds, CallSite, Entered, Entry, FramePointers, Gap, OTHER_STACKS, Options, Reason, Stop, arm64,
+    x64,
+};
 
 use crate::{
     images::{Images, Lookup},
@@ -37,6 +40,29 @@ pub(crate) struct StackWorld<'a> {
     pub(crate) frame_pointers: FramePointers,
     /// Whether the dump is of Windows, where x64 and ARM64 code have unwind data.
     pub(crate) windows: bool,
+    /// Whether frames tell the words of their arguments.
+    pub(crate) arguments: bool,
+}
+
+/// Stacks that a walk is told of.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stacks {
+    /// The one that it starts on, if that is known.
+    pub(crate) bounds: Option<Bounds>,
+    /// Others that code may have come from.
+    pub(crate) others: [Option<Bounds>; OTHER_STACKS],
+}
+
+impl From<Option<Bounds>> for Stacks {
+    fn from(bounds: Option<Bounds>) -> Self {
+        Self { bounds, ..Self::default() }
+    }
+}
+
+/// A stack, and the registers with which the kernel was entered if it ends there.
+pub(crate) struct Walked {
+    pub(crate) stack: model::Stack,
+    pub(crate) entered: Option<Entered>,
 }
 
 /// Whether compilers of this platform keep frame pointers.
@@ -50,14 +76,9 @@ pub(crate) const fn frame_pointers(machine: Machine, windows: bool, kernel: bool
 
 impl StackWorld<'_> {
     /// Walks the stack of `context`; `source` says where the context was found.
-    pub(crate) fn walk(
-        &self,
-        context: &Context,
-        source: &str,
-        bounds: Option<Bounds>,
-        thread: Option<u64>,
-    ) -> model::Stack {
-        let walked = self.walk_frames(context, bounds);
+    pub(crate) fn walk(&self, context: &Context, source: &str, stacks: Stacks, thread: Option<u64>) -> Walked {
+        let bounds = stacks.bounds;
+        let walked = self.walk_frames(context, stacks);
         let keys: Vec<_> = walked.frames.iter().map(|frame| (frame.ip, frame.trust)).collect();
         let mut frames = Vec::new();
         let mut stop = walked.stop;
@@ -70,8 +91,9 @@ impl StackWorld<'_> {
                 Entry::Frame(index) => (index, 1, 1),
                 Entry::Repeated { first, period, rounds } => (first, period, rounds),
             };
-            for frame in walked.frames.iter().skip(first).take(period) {
-                self.push_frame(frame, &mut frames);
+            for (index, frame) in walked.frames.iter().enumerate().skip(first).take(period) {
+                let arguments = self.arguments_of(context.machine(), walked.frames.get(index.saturating_add(1)));
+                self.push_frame(frame, arguments, &mut frames);
             }
             if let Some(last) = frames.last_mut().filter(|_| rounds > 1) {
                 let note = match period {
@@ -94,14 +116,31 @@ impl StackWorld<'_> {
                     .to_string(),
             );
         }
-        model::Stack { thread, context: source.into(), frames, stop: stop_reason(stop), warnings }
+        let stack = model::Stack { thread, context: source.into(), frames, stop: stop_reason(stop), warnings };
+        Walked { stack, entered: walked.entered }
     }
 
-    fn walk_frames(&self, context: &Context, bounds: Option<Bounds>) -> unwind::Stack {
+    /// The words above a frame's return address, where they are asked for: `caller` is the next frame. On x64 the first
+    /// four arguments are passed in registers, and these words are where the function may have stored them.
+    fn arguments_of(&self, machine: Machine, caller: Option<&unwind::Frame>) -> Vec<Hex> {
+        const WORDS: u64 = 4;
+        let Some(caller) = caller.filter(|caller| self.arguments && !caller.interrupted) else { return Vec::new() };
+        if !matches!(machine, Machine::X86 | Machine::X64) {
+            return Vec::new();
+        }
+        let pointer = machine.pointer_size();
+        let word = |index: u64| {
+            let at = caller.sp.checked_add(index.checked_mul(u64::from(pointer))?)?;
+            self.memory.read_pointer(at, pointer).ok().map(Hex)
+        };
+        (0..WORDS).map_while(word).collect()
+    }
+
+    fn walk_frames(&self, context: &Context, Stacks { bounds, others }: Stacks) -> unwind::Stack {
         let frame_pointers = self.frame_pointers;
         let machine = context.machine();
         if self.windows && matches!(machine, Machine::X64 | Machine::Arm64) {
-            let options = Options { bounds, frame_pointers, most_frames: unwind::MAX_UNWOUND_FRAMES };
+            let options = Options { bounds, others, frame_pointers, most_frames: unwind::MAX_UNWOUND_FRAMES };
             let (memory, modules, images, files) = (self.memory, self.modules, self.images, self.files);
             let lookup = Lookup { memory, modules, images, files, machine };
             if machine == Machine::Arm64 {
@@ -153,7 +192,7 @@ impl StackWorld<'_> {
     }
 
     /// Adds a frame, and the calls that the compiler put into its function above it.
-    fn push_frame(&self, frame: &unwind::Frame, frames: &mut Vec<model::Frame>) {
+    fn push_frame(&self, frame: &unwind::Frame, arguments: Vec<Hex>, frames: &mut Vec<model::Frame>) {
         // A return address stands behind its call, which may be the last instruction of a line or a function.
         let back = u64::from(!frame.interrupted);
         let at = Va(frame.ip.0.saturating_sub(back));
@@ -187,6 +226,7 @@ impl StackWorld<'_> {
             inline: false,
             unloaded_module: unloaded.map(|module| module.name.clone()),
             note: note.map(String::from),
+            arguments,
         };
         for inlined in place.into_iter().flat_map(|place| place.inlines) {
             frames.push(model::Frame {
@@ -197,6 +237,7 @@ impl StackWorld<'_> {
                 trust: Trust::Inline,
                 inline: true,
                 note: None,
+                arguments: Vec::new(),
                 ..outer.clone()
             });
         }

@@ -11,11 +11,11 @@ use dumplens_report::{
     text::location,
 };
 
-use crate::{facts::World, session::stack_world, stacks, text::note_model};
+use crate::{facts::World, stacks, text::note_model};
 
 /// Reaches the summary of a dump.
 pub(crate) fn summary(world: &World) -> Summary {
-    let stack = crash_stack(world);
+    let stack = world.crash_stack(false);
     let bugcheck = world.crash.bugcheck.map(|(code, parameters)| bug_check(code, parameters));
     let verdict = verdict(&facts(world, stack.as_ref()));
     Summary {
@@ -29,22 +29,6 @@ pub(crate) fn summary(world: &World) -> Summary {
         notes: world.notes.iter().map(note_model).collect(),
         counts: world.counts(),
     }
-}
-
-fn crash_stack(world: &World) -> Option<Stack> {
-    let (context, source) = world.crash.context.as_ref()?;
-    let thread = world
-        .crash
-        .thread
-        .and_then(|id| world.thread(id))
-        .or_else(|| world.lists.threads.iter().find(|t| t.row.crashed));
-    let bounds = thread.and_then(|thread| thread.bounds).filter(|bounds| {
-        let sp = context.stack_pointer();
-        // An exception can run on another stack than the thread's own (interrupt stacks, a corrupt pointer): its bounds
-        // say nothing then.
-        sp >= bounds.limit && sp < bounds.base
-    });
-    Some(stack_world(world).walk(context, source, bounds, world.crash.thread))
 }
 
 fn bug_check(code: u32, parameters: [u64; 4]) -> BugCheck {

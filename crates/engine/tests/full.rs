@@ -10,7 +10,7 @@ use dumplens_engine::{Job, Session, Step};
 use dumplens_report::{
     Hex,
     model::{DumpFormat, NoteKind},
-    protocol::{FailureKind, Reply, Request, Space, Translation},
+    protocol::{FailureKind, Reply, Request, Space, StackOf, Translation},
 };
 use dumplens_testkit::machine::{
     Machine, MachineSpec, Marks, Paging, RELEASES, Store, WIN7_X64, WIN10_X64, WIN11_ARM64, WIN11_X64,
@@ -227,7 +227,11 @@ fn long_lists_come_in_steps_and_a_cancelled_one_costs_nothing() {
     let Ok(Reply::Threads(threads)) = ask(&mut session, Request::Threads) else { panic!() };
     assert_eq!(threads.len(), 11 + 800);
     assert_eq!(threads.iter().filter(|thread| thread.crashed).count(), 1);
-    let Ok(Reply::Stack(stack)) = ask(&mut session, Request::Stack { thread: 0x1_0004 }) else { panic!() };
+    let Ok(Reply::Stack(stack)) =
+        ask(&mut session, Request::Stack { of: StackOf::Thread { id: 0x1_0004 }, arguments: false })
+    else {
+        panic!()
+    };
     assert!(stack.stack.frames.is_empty() && stack.stack.stop.contains("did not run"));
 }
 

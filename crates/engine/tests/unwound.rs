@@ -9,7 +9,7 @@ use common::{ask, open, real, report};
 use dumplens_image::{Image, ImageBytes};
 use dumplens_report::{
     model::{Stack, Trust},
-    protocol::{Reply, Request},
+    protocol::{Reply, Request, StackOf},
 };
 use dumplens_testkit::{
     context::{Arch, Registers, context, exception_record},
@@ -37,7 +37,11 @@ fn dump(ip: u64, stack: &[u64], modules: &[TestModule], memory: &[(u64, Vec<u8>)
         dump.stream(13, tables);
     }
     let mut session = open(dump.build()).unwrap();
-    let Reply::Stack(found) = ask(&mut session, Request::Stack { thread: 7 }).unwrap() else { panic!() };
+    let Reply::Stack(found) =
+        ask(&mut session, Request::Stack { of: StackOf::Thread { id: 7 }, arguments: false }).unwrap()
+    else {
+        panic!()
+    };
     assert_eq!(found.stack.frames, report(&mut session).stack.unwrap().frames, "the report tells the same");
     found.stack
 }

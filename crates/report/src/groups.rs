@@ -1,6 +1,6 @@
 //! Threads that stand at the same place: hundreds of waiting threads share a few stacks.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,27 +15,32 @@ pub struct StackGroup {
     pub stack: Stack,
 }
 
-/// Puts stacks with the same addresses together, the largest group first. Groups of one size keep their order.
-#[must_use]
-pub fn group_stacks(stacks: impl IntoIterator<Item = (u64, Stack)>) -> Vec<StackGroup> {
-    let mut places: BTreeMap<Vec<u64>, usize> = BTreeMap::new();
-    let mut groups: Vec<StackGroup> = Vec::new();
-    for (thread, stack) in stacks {
-        let key: Vec<u64> = stack.frames.iter().map(|frame| frame.address.0).collect();
-        // Stacks of which nothing is known are not the same for that.
-        let known = if key.is_empty() { None } else { places.get(&key) };
-        match known.and_then(|place| groups.get_mut(*place)) {
+/// Stacks as they come, those with the same addresses put together.
+#[derive(Clone, Debug, Default)]
+pub struct StackGroups {
+    /// By the addresses of the frames; without any, by why there are none.
+    places: BTreeMap<(Vec<u64>, String), usize>,
+    groups: Vec<StackGroup>,
+}
+
+impl StackGroups {
+    /// Adds the stack of a thread.
+    pub fn add(&mut self, thread: u64, stack: Stack) {
+        let addresses: Vec<u64> = stack.frames.iter().map(|frame| frame.address.0).collect();
+        let reason = if addresses.is_empty() { stack.stop.clone() } else { String::new() };
+        let place = *self.places.entry((addresses, reason)).or_insert(self.groups.len());
+        match self.groups.get_mut(place) {
             Some(group) => group.threads.push(thread),
-            None => {
-                if !key.is_empty() {
-                    places.insert(key, groups.len());
-                }
-                groups.push(StackGroup { threads: Vec::from([thread]), stack });
-            }
+            None => self.groups.push(StackGroup { threads: Vec::from([thread]), stack }),
         }
     }
-    groups.sort_by_key(|group| core::cmp::Reverse(group.threads.len()));
-    groups
+
+    /// The groups, the largest first. Groups of one size keep their order.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<StackGroup> {
+        self.groups.sort_by_key(|group| core::cmp::Reverse(group.threads.len()));
+        self.groups
+    }
 }
 
 #[cfg(test)]
@@ -61,21 +66,28 @@ mod tests {
             inline: false,
             unloaded_module: None,
             note: None,
+            arguments: vec![],
         };
         let frames = addresses.iter().map(frame).collect();
         Stack { thread: None, context: "test".into(), frames, stop: "end".into(), warnings: vec![] }
     }
 
     #[test]
-    fn equal_stacks_are_one_group_and_unknown_ones_are_not() {
-        let groups = group_stacks([
+    fn equal_stacks_are_one_group_and_unknown_ones_go_by_their_reason() {
+        let absent = |reason: &str| Stack { stop: reason.into(), ..stack(&[]) };
+        let mut groups = StackGroups::default();
+        for (thread, stack) in [
             (1, stack(&[1])),
             (2, stack(&[2, 3])),
-            (3, stack(&[])),
+            (3, absent("paged out")),
             (4, stack(&[2, 3])),
-            (5, stack(&[])),
-        ]);
-        let ids: Vec<_> = groups.iter().map(|group| group.threads.clone()).collect();
-        assert_eq!(ids, [vec![2, 4], vec![1], vec![3], vec![5]]);
+            (5, absent("ended")),
+            (6, absent("paged out")),
+            (7, stack(&[2, 3])),
+        ] {
+            groups.add(thread, stack);
+        }
+        let ids: Vec<_> = groups.finish().iter().map(|group| group.threads.clone()).collect();
+        assert_eq!(ids, [vec![2, 4, 7], vec![3, 6], vec![1], vec![5]]);
     }
 }

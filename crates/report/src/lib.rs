@@ -18,7 +18,7 @@ pub mod symbols;
 pub mod text;
 mod tree;
 
-pub use groups::{StackGroup, group_stacks};
+pub use groups::{StackGroup, StackGroups};
 pub use hex::{ByteString, Hex};
 pub use tree::{Branch, process_tree};
 

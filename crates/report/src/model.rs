@@ -291,6 +291,9 @@ pub struct Frame {
     pub unloaded_module: Option<String>,
     /// Anything else a reader should know about this frame.
     pub note: Option<String>,
+    /// The words where arguments were passed (x86) or may have been stored (x64), where they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<Hex>,
 }
 
 /// A thread.

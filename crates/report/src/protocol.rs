@@ -8,7 +8,7 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ByteString, Hex,
+    ByteString, Hex, StackGroup,
     model::{BugCheck, Context, DumpInfo, Exception, Module, Note, Process, Stack, Thread, UnloadedModule, Verdict},
     symbols::{AddedSymbols, ScriptKind, SymbolNeed},
 };
@@ -29,11 +29,17 @@ pub enum Request {
     Threads,
     /// Processes.
     Processes,
-    /// One thread's registers and stack.
+    /// Registers and a stack.
     Stack {
-        /// Thread id.
-        thread: u64,
+        /// Where the walk starts.
+        of: StackOf,
+        /// Whether frames tell the words where their arguments were passed or may have been stored.
+        arguments: bool,
     },
+    /// The stacks of all threads, those that are the same put together. Long for dumps with many threads.
+    Stacks,
+    /// Places where registers were saved, from which a stack can be walked.
+    Contexts,
     /// The parts of the file: minidump streams, or the parts of a kernel dump.
     Streams,
     /// One part, field by field.
@@ -94,6 +100,54 @@ pub enum Request {
     Statistics,
 }
 
+/// Where a stack walk starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StackOf {
+    /// At the crash.
+    #[default]
+    Crash,
+    /// In the registers that the dump's header holds: those of the crash, or those of the routine that wrote the dump.
+    Header,
+    /// In a thread.
+    Thread {
+        /// Its id.
+        id: u64,
+    },
+    /// In a thread of a kernel dump: idle threads share an id.
+    ThreadObject {
+        /// Address of the thread object.
+        object: Hex,
+    },
+    /// In what a processor ran when the system stopped.
+    Processor {
+        /// Its number.
+        number: u32,
+    },
+    /// At a register context (`CONTEXT`) in memory, as the debuggers' `.cxr` takes it.
+    Context {
+        /// Its address.
+        address: Hex,
+    },
+    /// At a trap frame (`KTRAP_FRAME`) in memory, as the debuggers' `.trap` takes it.
+    TrapFrame {
+        /// Its address.
+        address: Hex,
+    },
+}
+
+/// A place where registers were saved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ContextChoice {
+    /// What to ask for.
+    pub of: StackOf,
+    /// Where the registers are: "processor 3", "trap frame at 0xffffb20000001e70".
+    pub source: String,
+    /// Instruction pointer.
+    pub instruction_pointer: Hex,
+    /// What stands there, where a module does.
+    pub location: Option<String>,
+}
+
 /// Whose addresses are meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Space {
@@ -138,6 +192,10 @@ pub enum Reply {
     Processes(Vec<Process>),
     /// To [`Request::Stack`].
     Stack(ThreadStack),
+    /// To [`Request::Stacks`].
+    Stacks(Vec<StackGroup>),
+    /// To [`Request::Contexts`].
+    Contexts(Vec<ContextChoice>),
     /// To [`Request::Streams`].
     Streams(Vec<Stream>),
     /// To [`Request::StreamDetails`].

@@ -23,6 +23,6 @@ pub mod x64;
 pub use call_site::{CallSite, call_site};
 pub use fold::{Entry, fold};
 pub use walk::{
-    Bounds, Frame, FramePointers, Gap, MAX_FRAMES, MAX_UNWOUND_FRAMES, Modules, Options, Reason, Registers, Stack,
-    Stop, Target, Trust, walk, walk_arm64, walk_x64,
+    Bounds, Entered, Frame, FramePointers, Gap, MAX_FRAMES, MAX_UNWOUND_FRAMES, Modules, OTHER_STACKS, Options, Reason,
+    Registers, Stack, Stop, Target, Trust, walk, walk_arm64, walk_x64,
 };

@@ -15,6 +15,10 @@ pub const MAX_FRAMES: usize = 1_024;
 /// Most frames of a stack that is unwound: what a default stack of 1 MiB holds of the smallest frames that call.
 pub const MAX_UNWOUND_FRAMES: usize = 65_536;
 
+/// Stacks besides the first that one walk can be told of: the thread's own, that for deferred procedure calls, that for
+/// interrupts.
+pub const OTHER_STACKS: usize = 3;
+
 /// The registers a walk starts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Registers {
@@ -147,6 +151,17 @@ pub struct Stack {
     pub stop: Stop,
     /// Where unwinding was not possible, innermost first; empty for architectures that are not unwound.
     pub gaps: Vec<Gap>,
+    /// With [`Stop::UserMode`], the registers with which the kernel was entered. The last frame is theirs.
+    pub entered: Option<Entered>,
+}
+
+/// Registers with which user mode entered the kernel, as far as unwinding restored them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entered {
+    /// On x64.
+    X64(x64::Registers),
+    /// On ARM64.
+    Arm64(arm64::Registers),
 }
 
 /// How a stack is to be walked.
@@ -154,6 +169,8 @@ pub struct Stack {
 pub struct Options {
     /// The stack's bounds, if they are known.
     pub bounds: Option<Bounds>,
+    /// Other stacks that the same processor may have come from: code that switches stacks may lead there, once each.
+    pub others: [Option<Bounds>; OTHER_STACKS],
     /// Whether frame pointers are kept, for frames without unwind data.
     pub frame_pointers: FramePointers,
     /// Most frames, at most [`MAX_UNWOUND_FRAMES`]. Frames that are found by scanning are [`MAX_FRAMES`] at most.
@@ -171,7 +188,7 @@ pub fn walk(
     bounds: Option<Bounds>,
     frame_pointers: FramePointers,
 ) -> Stack {
-    let options = Options { bounds, frame_pointers, most_frames: MAX_FRAMES };
+    let options = Options { bounds, others: [None; OTHER_STACKS], frame_pointers, most_frames: MAX_FRAMES };
     Walker::new(memory, modules, registers.machine, &options).walk(registers, Known::Nothing)
 }
 

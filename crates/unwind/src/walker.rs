@@ -3,8 +3,8 @@ use alloc::{rc::Rc, vec::Vec};
 use dumplens_base::{Fault, Machine, Memory, MemoryExt, Va};
 
 use crate::{
-    CallSite, Frame, FramePointers, Gap, MAX_FRAMES, MAX_UNWOUND_FRAMES, Modules, Options, Reason, Registers, Stack,
-    Stop, Target, Trust,
+    Bounds, CallSite, Entered, Frame, FramePointers, Gap, MAX_FRAMES, MAX_UNWOUND_FRAMES, Modules, Options, Reason,
+    Registers, Stack, Stop, Target, Trust,
     call_site::{LONGEST_CALL, arm64_call, call_site, x86_call},
     known::{Caller, Known},
     x64::{self, At, CodeImage, Rule},
@@ -87,7 +87,12 @@ impl<'a> Walker<'a> {
                 break stop;
             }
         };
-        Stack { frames: self.frames, stop, gaps: self.gaps }
+        let entered = match self.known {
+            Known::X64(registers) if stop == Stop::UserMode => Some(Entered::X64(registers)),
+            Known::Arm64(registers, _) if stop == Stop::UserMode => Some(Entered::Arm64(registers)),
+            _ => None,
+        };
+        Stack { frames: self.frames, stop, gaps: self.gaps, entered }
     }
 
     /// Finds one more frame, or why there is none.
@@ -151,15 +156,20 @@ impl<'a> Walker<'a> {
             && matches!(self.known, Known::Arm64(..))
             && self.frames.last().is_some_and(|frame| frame.interrupted);
         if (rsp <= self.sp && !same) || (interrupted && !self.in_bounds(rsp)) {
-            // Only an interrupt can have come from another stack.
-            if !interrupted {
+            // Only an interrupt, or a call that is known to switch stacks, can have come from another stack.
+            let other = self.take_other(rsp);
+            if !interrupted && other.is_none() {
                 return self.gap(ip, Reason::NoCaller(rip));
             }
             self.stacks = self.stacks.saturating_add(1);
             if self.stacks > MAX_STACKS {
                 return Unwound::End(Stop::TooManyStacks);
             }
-            self.options.bounds = None;
+            self.options.bounds = other;
+        } else if !self.in_bounds(rsp)
+            && let Some(other) = self.take_other(rsp)
+        {
+            self.options.bounds = Some(other);
         }
         if rip.0 == 0 && !interrupted {
             return Unwound::End(Stop::EndOfStack);
@@ -230,6 +240,12 @@ impl<'a> Walker<'a> {
 
     fn in_bounds(&self, va: Va) -> bool {
         self.options.bounds.is_none_or(|bounds| va >= bounds.limit && va < bounds.base)
+    }
+
+    /// The other stack that an address is on. Each is given once, so that stacks cannot lead to each other for ever.
+    fn take_other(&mut self, va: Va) -> Option<Bounds> {
+        let holds = |other: &&mut Option<Bounds>| other.is_some_and(|it| va >= it.limit && va < it.base);
+        self.options.others.iter_mut().find(holds)?.take()
     }
 
     fn pointer(&self, slot: Va) -> Result<Va, Fault> {

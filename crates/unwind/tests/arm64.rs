@@ -9,7 +9,7 @@ use std::rc::Rc;
 use built::{BASE, SIZE, STACK, Words};
 use dumplens_base::Va;
 use dumplens_unwind::{
-    Bounds, FramePointers, MAX_UNWOUND_FRAMES, Modules, Options, Stop, Target, Trust,
+    Bounds, FramePointers, MAX_UNWOUND_FRAMES, Modules, OTHER_STACKS, Options, Stop, Target, Trust,
     arm64::{self, Absent, At, CodeImage, PAC_MASK, Register, Registers, Rule, step},
     walk_arm64,
 };
@@ -237,7 +237,12 @@ fn frames_of_the_system_lead_to_what_was_interrupted() {
 
 fn options(words: usize) -> Options {
     let bounds = Some(Bounds { limit: Va(STACK), base: Va(STACK + 8 * words as u64) });
-    Options { bounds, frame_pointers: FramePointers::Kept, most_frames: MAX_UNWOUND_FRAMES }
+    Options {
+        bounds,
+        others: [None; OTHER_STACKS],
+        frame_pointers: FramePointers::Kept,
+        most_frames: MAX_UNWOUND_FRAMES,
+    }
 }
 
 #[test]

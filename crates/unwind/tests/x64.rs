@@ -9,7 +9,7 @@ use std::rc::Rc;
 use built::{BASE, Built, One, SIZE, STACK, Words};
 use dumplens_base::{Fault, Va};
 use dumplens_unwind::{
-    Bounds, CallSite, FramePointers, MAX_UNWOUND_FRAMES, Options, Reason, Stop, Trust, walk_x64,
+    Bounds, CallSite, FramePointers, MAX_UNWOUND_FRAMES, OTHER_STACKS, Options, Reason, Stop, Trust, walk_x64,
     x64::{self, At, Register, Registers, Rule, step},
 };
 use proptest::prelude::*;
@@ -331,7 +331,12 @@ fn program() -> Built {
 
 fn options(words: usize) -> Options {
     let bounds = Some(Bounds { limit: Va(STACK), base: Va(STACK + 8 * words as u64) });
-    Options { bounds, frame_pointers: FramePointers::Never, most_frames: MAX_UNWOUND_FRAMES }
+    Options {
+        bounds,
+        others: [None; OTHER_STACKS],
+        frame_pointers: FramePointers::Never,
+        most_frames: MAX_UNWOUND_FRAMES,
+    }
 }
 
 fn walked(image: Option<Built>, stack: Vec<u64>, registers: Registers) -> dumplens_unwind::Stack {

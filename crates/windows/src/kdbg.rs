@@ -62,6 +62,8 @@ fields! {
     offset_prcb_mhz: u16 = 0x2b6;
     /// Offset of the vendor string in a processor control block.
     offset_prcb_vendor: u16 = 0x2ba;
+    /// Offset in a processor control block of the registers saved when the processor was stopped.
+    offset_prcb_saved_context: u16 = 0x2bc;
     /// Offset of the processor number in a processor control block.
     offset_prcb_number: u16 = 0x2be;
     /// Size of a thread object.
@@ -77,6 +79,10 @@ fields! {
     offset_thread_stack_limit: u32 = 0x340;
     /// Offset of the stack base in a thread (Windows 8 and later).
     offset_thread_stack_base: u32 = 0x344;
+    /// Offset in a processor control block of the top of the stack for deferred procedure calls (Windows 8 and later).
+    offset_prcb_dpc_stack: u16 = 0x354;
+    /// Offset in a processor control block of the top of the stack for interrupts (Windows 8 and later).
+    offset_prcb_interrupt_stack: u16 = 0x356;
     /// Offset of the wait reason in a thread (Windows 8.1 and later).
     offset_thread_wait_reason: u16 = 0x35c;
     /// Offset of the idle thread in a processor control block (Windows 8 and later).

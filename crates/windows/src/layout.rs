@@ -31,6 +31,9 @@ pub struct KernelLayout {
     pub(crate) thread_stack_limit: Option<u16>,
     pub(crate) thread_stack_base: Option<u16>,
     pub(crate) thread_kernel_stack: Option<u16>,
+    pub(crate) thread_initial_stack: Option<u16>,
+    pub(crate) thread_trap_frame: Option<u16>,
+    pub(crate) thread_owner: Option<u16>,
     pub(crate) thread_state: Option<u16>,
     pub(crate) thread_wait_reason: Option<u16>,
     pub(crate) thread_priority: Option<u16>,
@@ -52,6 +55,8 @@ type ProcessRow = (u32, u16, u16, u16, u16, u16, u16, u16, u16);
 type KThreadRow = (u32, u16, u16, u16, u16, u16, u16, u16, u16);
 /// Thread offsets that change often: first build, client id, create time, Win32 start address, link in the process's list.
 type EThreadRow = (u32, u16, u16, u16, u16);
+/// What leads from a thread to its stacks: first build, initial stack pointer, trap frame, owning process.
+type StackRow = (u32, u16, u16, u16);
 
 const PROCESS_X64: [ProcessRow; 14] = [
     (3790, 0xd8, 0x218, 0x268, 0xc0, 0x2c0, 0x260, 0x290, 0x398),
@@ -145,6 +150,19 @@ const KTHREAD_ARM64: [KThreadRow; 1] = [(16299, 0x30, 0x38, 0x58, 0x17c, 0x2a3, 
 
 const ETHREAD_ARM64: [EThreadRow; 2] = [(22000, 0x4e8, 0, 0, 0), (22621, 0, 0, 0, 0)];
 
+const STACK_X64: [StackRow; 4] =
+    [(3790, 0x28, 0x1c8, 0x1e8), (6000, 0x28, 0x1c8, 0x1f8), (7600, 0x28, 0x1d8, 0x210), (9200, 0x28, 0x90, 0x220)];
+
+const STACK_X86: [StackRow; 5] = [
+    (2600, 0x18, 0x134, 0),
+    (3790, 0x18, 0x110, 0x128),
+    (6000, 0x28, 0x120, 0x144),
+    (7600, 0x28, 0x128, 0x150),
+    (9200, 0x20, 0x6c, 0x150),
+];
+
+const STACK_ARM64: [StackRow; 1] = [(16299, 0x28, 0, 0)];
+
 /// Newest build whose offsets were read; later ones use the same and say so.
 const NEWEST_KNOWN: u32 = 26_200;
 
@@ -152,22 +170,24 @@ const NEWEST_KNOWN: u32 = 26_200;
 #[must_use]
 pub fn layout(machine: Machine, build: u32, data: Option<&DebuggerData>) -> KernelLayout {
     let tables = match machine {
-        Machine::X64 => Some((&PROCESS_X64[..], &KTHREAD_X64[..], &ETHREAD_X64[..])),
-        Machine::X86 => Some((&PROCESS_X86[..], &KTHREAD_X86[..], &ETHREAD_X86[..])),
-        Machine::Arm64 => Some((&PROCESS_ARM64[..], &KTHREAD_ARM64[..], &ETHREAD_ARM64[..])),
+        Machine::X64 => Some((&PROCESS_X64[..], &KTHREAD_X64[..], &ETHREAD_X64[..], &STACK_X64[..])),
+        Machine::X86 => Some((&PROCESS_X86[..], &KTHREAD_X86[..], &ETHREAD_X86[..], &STACK_X86[..])),
+        Machine::Arm64 => Some((&PROCESS_ARM64[..], &KTHREAD_ARM64[..], &ETHREAD_ARM64[..], &STACK_ARM64[..])),
         _ => None,
     };
     let word = |offset: Option<u16>| offset.filter(|offset| *offset != 0);
     let wide = |offset: Option<u32>| offset.and_then(|offset| u16::try_from(offset).ok()).filter(|offset| *offset != 0);
     let process = tables.and_then(|(rows, ..)| row(rows, build, |row| row.0));
-    let kthread = tables.and_then(|(_, rows, _)| row(rows, build, |row| row.0));
-    let ethread = tables.and_then(|(.., rows)| row(rows, build, |row| row.0));
+    let kthread = tables.and_then(|(_, rows, ..)| row(rows, build, |row| row.0));
+    let ethread = tables.and_then(|(_, _, rows, _)| row(rows, build, |row| row.0));
+    let stack = tables.and_then(|(.., rows)| row(rows, build, |row| row.0));
     let size_thread = word(data.and_then(DebuggerData::size_thread));
     let serviced = machine == Machine::X64 && size_thread == Some(SIZE_THREAD_7601_SERVICED);
     let ethread = if serviced && (7_600..9_200).contains(&build) { Some(ETHREAD_7601_SERVICED) } else { ethread };
     let of_process = |pick: fn(ProcessRow) -> u16| word(process.map(pick));
     let of_kthread = |pick: fn(KThreadRow) -> u16| word(kthread.map(pick));
     let of_ethread = |pick: fn(EThreadRow) -> u16| word(ethread.map(pick));
+    let of_stack = |pick: fn(StackRow) -> u16| word(stack.map(pick));
     let stated = |field: fn(&DebuggerData) -> Option<u16>| word(data.and_then(field));
     let pointer = machine.pointer_size();
     let thread_list = of_process(|row| row.7);
@@ -200,6 +220,9 @@ pub fn layout(machine: Machine, build: u32, data: Option<&DebuggerData>) -> Kern
         thread_stack_limit: wide(data.and_then(DebuggerData::offset_thread_stack_limit)).or(of_kthread(|row| row.1)),
         thread_stack_base: wide(data.and_then(DebuggerData::offset_thread_stack_base)).or(of_kthread(|row| row.2)),
         thread_kernel_stack: stated(DebuggerData::offset_thread_kernel_stack).or(of_kthread(|row| row.3)),
+        thread_initial_stack: stated(DebuggerData::offset_thread_initial_stack).or(of_stack(|row| row.1)),
+        thread_trap_frame: of_stack(|row| row.2),
+        thread_owner: of_stack(|row| row.3),
         thread_state: stated(DebuggerData::offset_thread_state).or(of_kthread(|row| row.4)),
         thread_wait_reason: stated(DebuggerData::offset_thread_wait_reason).or(of_kthread(|row| row.5)),
         thread_priority: of_kthread(|row| row.6),

@@ -20,6 +20,8 @@ mod processes;
 mod raw;
 mod reason;
 mod release;
+mod stacks;
+mod user;
 mod vad;
 
 pub use kdbg::{DebuggerData, KnownAddresses};
@@ -31,3 +33,5 @@ pub use objects::{Prcb, Process, Thread, read_prcb, read_process, read_thread};
 pub use processes::Processor;
 pub use raw::find_in_memory;
 pub use release::release_name;
+pub use stacks::{NotSaved, Switched, Wow64, processor_stack, user_stack, wow64};
+pub use user::{UserModule, UserModules, user_modules};

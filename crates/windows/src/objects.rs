@@ -52,8 +52,14 @@ pub struct Thread {
     pub stack_base: Option<Va>,
     /// Saved stack pointer of a thread that does not run.
     pub kernel_stack: Option<Va>,
+    /// Where its kernel stack began when it last entered the kernel.
+    pub initial_stack: Option<Va>,
+    /// Registers saved when it last entered the kernel from user mode (`KTRAP_FRAME`); none for system threads.
+    pub trap_frame: Option<Va>,
     /// Thread environment block.
     pub teb: Option<Va>,
+    /// Process that it belongs to.
+    pub owner: Option<Va>,
     /// Process whose address space it uses.
     pub process: Option<Va>,
     /// When it was created: `FILETIME`.
@@ -225,7 +231,10 @@ pub fn read_thread(memory: &dyn Memory, address: Va, layout: &KernelLayout) -> T
         stack_limit: limit.filter(|_| bounded),
         stack_base: base.filter(|_| bounded),
         kernel_stack: object.address(layout.thread_kernel_stack),
+        initial_stack: object.address(layout.thread_initial_stack),
+        trap_frame: object.address(layout.thread_trap_frame),
         teb: object.address(layout.thread_teb),
+        owner: object.address(layout.thread_owner),
         process: object.address(layout.thread_process),
         create_time: object.time(layout.thread_create_time),
         start_address: object.address(layout.thread_start),

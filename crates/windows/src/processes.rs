@@ -29,6 +29,12 @@ pub struct Processor {
     pub idle_thread: Option<Va>,
     /// Where its register context was saved.
     pub context: Option<Va>,
+    /// Where the registers stand that were saved when it was stopped: within its control block.
+    pub saved_context: Option<Va>,
+    /// Top of its stack for deferred procedure calls.
+    pub dpc_stack: Option<Va>,
+    /// Top of its stack for interrupts.
+    pub interrupt_stack: Option<Va>,
 }
 
 impl Kernel {
@@ -138,6 +144,9 @@ impl Kernel {
                 block,
                 idle_thread: pointer(Some(idle)),
                 context: pointer(set(data.offset_prcb_context())),
+                saved_context: set(data.offset_prcb_saved_context()).and_then(|at| block.checked_add(at)),
+                dpc_stack: pointer(set(data.offset_prcb_dpc_stack())),
+                interrupt_stack: pointer(set(data.offset_prcb_interrupt_stack())),
                 prcb,
             });
         }

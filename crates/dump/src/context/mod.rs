@@ -15,8 +15,8 @@ pub struct Context {
     flags: u32,
     layout: &'static Layout,
     bytes: Box<[u8]>,
-    /// Registers that the record it was made from does not hold.
-    absent: &'static [&'static str],
+    /// Registers that what it was made from does not hold.
+    absent: Vec<&'static str>,
 }
 
 /// One register of a [`Context`].
@@ -81,7 +81,7 @@ impl Context {
         if flags & layout.machine_flag == 0 {
             return Err(ReadError::invalid("context flags", origin, u64::from(flags)));
         }
-        Ok(Self { machine, flags, layout, bytes: whole.into(), absent: &[] })
+        Ok(Self { machine, flags, layout, bytes: whole.into(), absent: Vec::new() })
     }
 
     /// The registers that a kernel trap frame (`KTRAP_FRAME`) saved. A trap frame does not hold all of them: those it
@@ -109,7 +109,7 @@ impl Context {
             }
         }
         let flags = layout.machine_flag | 3;
-        let mut context = Self { machine, flags, layout, bytes: record.into(), absent: frame.absent };
+        let mut context = Self { machine, flags, layout, bytes: record.into(), absent: frame.absent.into() };
         if let Some(slot) = frame.stack_pointer_slot {
             // A fault in user mode pushed the stack pointer there; one in kernel mode pushed nothing, and the interrupted
             // stack starts where the slot would be.
@@ -120,6 +120,32 @@ impl Context {
             context.set("esp", value);
         }
         Ok(context)
+    }
+
+    /// A context of which only some registers are known, by the debugger's lower-case names; `None` if the architecture
+    /// is not known. Names that it does not have are passed over.
+    #[must_use]
+    pub fn of_registers(machine: Machine, known: &[(&str, u64)]) -> Option<Self> {
+        let layout = match machine {
+            Machine::X86 => &layouts::X86,
+            Machine::X64 => &layouts::X64,
+            Machine::Arm => &layouts::ARM,
+            Machine::Arm64 => &layouts::ARM64,
+            Machine::Other(_) => return None,
+        };
+        let mut record = vec![0; layout.minimum_size];
+        let mut absent = Vec::new();
+        for field in layout.fields {
+            let Some((_, value)) = known.iter().find(|(name, _)| *name == field.name) else {
+                absent.push(field.name);
+                continue;
+            };
+            let slot = record.get_mut(usize::from(field.offset)..).into_iter().flatten();
+            slot.zip(value.to_le_bytes()).take(usize::from(field.width)).for_each(|(slot, byte)| *slot = byte);
+        }
+        // Every group counts as captured: which of its registers are known says the list.
+        let flags = layout.machine_flag | 7 | layout.debug_flag;
+        Some(Self { machine, flags, layout, bytes: record.into(), absent })
     }
 
     /// The architecture of the record.
@@ -259,6 +285,17 @@ mod tests {
         assert!(context.registers().iter().any(|register| register.name == "rax"));
         assert!(!context.registers().iter().any(|register| register.name == "r12"));
         assert!(Context::from_trap_frame(Machine::X64, &frame[..0x180], 0).is_err());
+    }
+
+    #[test]
+    fn a_context_of_some_registers_lists_those_alone() {
+        let known = [("rip", 0xffff_f801_2000_1108), ("rsp", 0xffff_b200_0000_1000), ("cs", 0x10), ("x19", 7)];
+        let context = Context::of_registers(Machine::X64, &known).unwrap();
+        assert_eq!(context.instruction_pointer(), Va(0xffff_f801_2000_1108));
+        assert_eq!(context.stack_pointer(), Va(0xffff_b200_0000_1000));
+        let names: Vec<&str> = context.registers().iter().map(|register| register.name).collect();
+        assert_eq!(names.len(), 3, "{names:?}");
+        assert!(Context::of_registers(Machine::Other(7), &known).is_none());
     }
 
     #[test]

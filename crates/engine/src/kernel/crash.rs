@@ -7,7 +7,8 @@ use dumplens_base::{Machine, Memory, MemoryExt, Note, Va};
 use dumplens_dump::{Context, ExceptionRecord, kernel::KernelDump};
 use dumplens_report::{Hex, model};
 
-use crate::{facts::Crash, text::exception_model};
+use super::threads::{context_at, trap_frame_at};
+use crate::{facts::Crash, text::exception_model, walks::HEADER};
 
 /// What the header's exception record holds in ordinary crash dumps.
 const STATUS_BREAKPOINT: u32 = 0x8000_0003;
@@ -27,9 +28,14 @@ pub(super) fn crash(dump: &KernelDump, memory: &dyn Memory, notes: &mut Vec<Note
             context = pointed(memory, dump.machine(), parameter, Va(address), Kind::TrapFrame, notes);
             exception = record.and_then(|(number, at)| record_at(memory, dump, number, Va(at)));
         }
+        ContextSource::DoubleFault { parameter, address, instruction } => {
+            context = double_fault(memory, dump.machine(), parameter, Va(address), Va(instruction));
+        }
         ContextSource::None => {}
     }
-    let context = context.or_else(|| dump.context(notes).map(|context| (context, "dump header".to_string())));
+    let header = dump.context(notes);
+    let own = context.is_some();
+    let context = context.or_else(|| header.clone().map(|context| (context, HEADER.to_string())));
     let exception = exception.or_else(|| from_parameters(code, parameters)).or_else(|| {
         // Crash dumps record the break inside the bug-check routine there, which is no news; debuggers and live tools
         // record what they stopped on.
@@ -39,6 +45,7 @@ pub(super) fn crash(dump: &KernelDump, memory: &dyn Memory, notes: &mut Vec<Note
     Crash {
         thread: None,
         context,
+        header: header.filter(|_| own),
         exception,
         bugcheck: Some((code, parameters)),
         access,
@@ -62,23 +69,15 @@ fn pointed(
     kind: Kind,
     notes: &mut Vec<Note>,
 ) -> Option<(Context, String)> {
-    let size = match (kind, machine) {
-        (Kind::Context, _) => Context::size_of(machine),
-        (Kind::TrapFrame, Machine::X86) => 0x8c,
-        (Kind::TrapFrame, _) => 0x190,
-    };
     let what = match kind {
         Kind::Context => "context record",
         Kind::TrapFrame => "trap frame",
     };
     let source = alloc::format!("{what} at bug check parameter {parameter}");
-    let parsed = memory.read_vec(at, size).map_err(|fault| fault.to_string()).and_then(|bytes| {
-        let parsed = match kind {
-            Kind::Context => Context::parse(machine, &bytes, at.0),
-            Kind::TrapFrame => Context::from_trap_frame(machine, &bytes, at.0),
-        };
-        parsed.map_err(|error| error.to_string())
-    });
+    let parsed = match kind {
+        Kind::Context => context_at(memory, machine, at),
+        Kind::TrapFrame => trap_frame_at(memory, machine, at),
+    };
     match parsed {
         Ok(context) => Some((context, source)),
         Err(reason) => {
@@ -88,6 +87,36 @@ fn pointed(
             None
         }
     }
+}
+
+/// The registers of what was interrupted by a double fault: a state segment on x86; a trap frame on x64, if it has the
+/// instruction that the bug check names.
+fn double_fault(
+    memory: &dyn Memory,
+    machine: Machine,
+    parameter: u8,
+    at: Va,
+    instruction: Va,
+) -> Option<(Context, String)> {
+    if machine == Machine::X64 {
+        let context = trap_frame_at(memory, machine, at).ok()?;
+        let source = alloc::format!("trap frame at bug check parameter {parameter}");
+        return (context.instruction_pointer() == instruction).then_some((context, source));
+    }
+    if machine != Machine::X86 {
+        return None;
+    }
+    // `KTSS`: the order is the processor's.
+    const NAMES: [&str; 10] = ["eip", "efl", "eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"];
+    let mut registers = Vec::with_capacity(NAMES.len());
+    for (offset, name) in (0x20..).step_by(4).zip(NAMES) {
+        registers.push((name, u64::from(memory.read_u32(at.checked_add(offset)?).ok()?)));
+    }
+    let context = Context::of_registers(machine, &registers)?;
+    // The kernel's half: what else stands there is no task that this kernel ran.
+    let in_kernel = |va: Va| va.0 >= 0x8000_0000;
+    let plausible = in_kernel(context.instruction_pointer()) && in_kernel(context.stack_pointer());
+    plausible.then(|| (context, alloc::format!("task state segment at bug check parameter {parameter}")))
 }
 
 /// The exception record where a bug-check parameter points.

@@ -4,14 +4,14 @@ use alloc::{boxed::Box, format, rc::Rc, string::String, vec::Vec};
 use core::cell::RefCell;
 
 use dumplens_analysis::Mode;
-use dumplens_base::{MemoryExt, Note, PhysMemory, Va};
+use dumplens_base::{Memory, Note, PhysMemory, Va};
 use dumplens_dump::{Context, DebugId, Guid, Module, PageStore, UnloadedModule, Version, kernel::KernelDump};
 use dumplens_image::{CodeView, Image};
 use dumplens_paging::AddressSpace;
 use dumplens_report::protocol::Progress;
 use dumplens_windows::{Hints, Kernel, KernelModule, Process, Processor, Thread};
 
-use super::{crash, header_size, info, rows};
+use super::{crash, header_size, info, rows, user::Halves};
 use crate::{
     facts::{Crash, Lists, ThreadContext, ThreadEntry, World},
     images::Images,
@@ -29,8 +29,9 @@ pub(crate) struct Full {
     pub(crate) current: Option<Process>,
     pub(crate) processors: Vec<Processor>,
     /// The processor that crashed: index in `processors`, and its thread.
-    crashed: Option<(usize, Thread)>,
+    pub(crate) crashed: Option<(usize, Thread)>,
     spaces: RefCell<Vec<(Va, Rc<AddressSpace>)>>,
+    pub(super) halves: RefCell<Halves>,
     /// Processes in list order, once they were walked.
     processes: Option<Vec<Process>>,
     /// Processes whose session, and whose threads, were read.
@@ -86,6 +87,7 @@ impl Full {
             processors,
             crashed: None,
             spaces: RefCell::default(),
+            halves: RefCell::default(),
             processes: None,
             sessions: 0,
             threads: 0,
@@ -108,7 +110,7 @@ impl Full {
         };
         let same_context = |index: usize| {
             let saved = self.processors.get(index).and_then(|processor| self.context_of(processor));
-            saved.is_some_and(|saved| Some(saved.stack_pointer()) == sp)
+            saved.is_some_and(|(saved, _)| Some(saved.stack_pointer()) == sp)
         };
         let found = threads
             .iter()
@@ -123,23 +125,6 @@ impl Full {
             && let Some(space) = self.kernel.process_space(process)
         {
             self.space = Rc::new(space);
-        }
-    }
-
-    /// The registers that a processor's control block points to.
-    pub(crate) fn context_of(&self, processor: &Processor) -> Option<Context> {
-        let machine = self.kernel_machine();
-        let at = processor.context?;
-        let bytes = self.kernel.space.read_vec(at, Context::size_of(machine)).ok()?;
-        Context::parse(machine, &bytes, at.0).ok().filter(|context| context.instruction_pointer().0 != 0)
-    }
-
-    fn kernel_machine(&self) -> dumplens_base::Machine {
-        use dumplens_paging::Mode as Paging;
-        match self.space.mode() {
-            Paging::X86 | Paging::X86Pae => dumplens_base::Machine::X86,
-            Paging::X64 | Paging::La57 => dumplens_base::Machine::X64,
-            Paging::Arm64 => dumplens_base::Machine::Arm64,
         }
     }
 
@@ -167,13 +152,13 @@ impl Full {
     }
 
     /// A thread and where its registers are.
-    fn entry(&self, thread: &Thread) -> ThreadEntry {
+    pub(crate) fn entry(&self, thread: &Thread) -> ThreadEntry {
         let crashed = self.crashed.as_ref().is_some_and(|(_, crashed)| crashed.address == thread.address);
         let context = if crashed {
             ThreadContext::Crash
         } else {
             let on = self.processors.iter().find(|processor| processor.prcb.current_thread == Some(thread.address));
-            on.map_or(ThreadContext::Absent, |processor| ThreadContext::Processor(processor.number))
+            on.map_or(ThreadContext::Switched, |processor| ThreadContext::Processor(processor.number))
         };
         rows::thread_entry(thread, crashed, context)
     }
@@ -245,7 +230,7 @@ impl Full {
     pub(crate) fn load_images(&mut self, modules: &mut ModuleMap, lists: &mut Lists) -> Option<Progress> {
         let total = modules.all().len();
         for index in self.images..total.min(self.images + STEP) {
-            modules.update(index, |module| self.describe(module));
+            modules.update(index, |module| describe(&*self.space, module));
         }
         self.images = (self.images + STEP).min(total);
         if self.images < total {
@@ -254,30 +239,30 @@ impl Full {
         lists.modules_complete = true;
         None
     }
+}
 
-    /// Fills in what the image in memory says of itself.
-    fn describe(&self, module: &mut Module) {
-        // Drivers of one session are only mapped in processes of that session.
-        let Ok(image) = Image::mapped(&*self.space, module.base) else { return };
-        module.timestamp = module.timestamp.or(Some(image.headers().timestamp));
-        module.checksum = module.checksum.or(Some(image.headers().checksum).filter(|sum| *sum != 0));
-        match image.code_view() {
-            Ok(Some(CodeView::Pdb70 { guid, age, path })) => {
-                module.debug_file = path;
-                module.debug_id = Some(DebugId::Pdb70 { guid: Guid(guid), age });
-            }
-            Ok(Some(CodeView::Pdb20 { timestamp, age, path })) => {
-                module.debug_file = path;
-                module.debug_id = Some(DebugId::Pdb20 { timestamp, age });
-            }
-            Ok(None) | Err(_) => {}
+/// Fills in what the image in memory says of itself.
+pub(super) fn describe(memory: &dyn Memory, module: &mut Module) {
+    // Drivers of one session are only mapped in processes of that session.
+    let Ok(image) = Image::mapped(memory, module.base) else { return };
+    module.timestamp = module.timestamp.or(Some(image.headers().timestamp));
+    module.checksum = module.checksum.or(Some(image.headers().checksum).filter(|sum| *sum != 0));
+    match image.code_view() {
+        Ok(Some(CodeView::Pdb70 { guid, age, path })) => {
+            module.debug_file = path;
+            module.debug_id = Some(DebugId::Pdb70 { guid: Guid(guid), age });
         }
-        if let Ok(Some(version)) = image.version() {
-            module.version = version.fixed.map(|fixed| {
-                let [major, minor, build, revision] = fixed.file_version;
-                Version(major, minor, build, revision)
-            });
+        Ok(Some(CodeView::Pdb20 { timestamp, age, path })) => {
+            module.debug_file = path;
+            module.debug_id = Some(DebugId::Pdb20 { timestamp, age });
         }
+        Ok(None) | Err(_) => {}
+    }
+    if let Ok(Some(version)) = image.version() {
+        module.version = version.fixed.map(|fixed| {
+            let [major, minor, build, revision] = fixed.file_version;
+            Version(major, minor, build, revision)
+        });
     }
 }
 
@@ -303,7 +288,7 @@ pub(super) fn modules(full: &Full, notes: &mut Vec<Note>) -> ModuleMap {
         timestamp: None,
         checksum: None,
     });
-    let map = ModuleMap::new(loaded.collect(), unloaded.collect(), header_size(full.kernel_machine()));
+    let map = ModuleMap::new(loaded.collect(), unloaded.collect(), header_size(full.kernel.machine()));
     map.with_memory(Rc::clone(&full.space) as Rc<_>)
 }
 

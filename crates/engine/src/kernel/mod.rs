@@ -6,6 +6,8 @@ mod image;
 mod info;
 mod rows;
 mod small;
+pub(crate) mod threads;
+pub(crate) mod user;
 
 use alloc::{boxed::Box, rc::Rc, string::String, vec::Vec};
 
@@ -57,13 +59,15 @@ fn landmarks(header: &KernelHeader) -> Vec<(&'static str, u64)> {
 /// Gathers a kernel dump of any kind.
 pub(crate) fn gather(dump: KernelDump, file_name: Option<String>, file_size: u64) -> World {
     let mut notes = dump.header().check();
-    match dump.kind() {
+    let mut world = match dump.kind() {
         DumpKind::Triage => gather_small(&dump, file_name, file_size, notes),
         _ => match full::open(&dump, &mut notes) {
             Some(full) => full::gather(&dump, full, file_name, file_size, notes),
             None => gather_header(&dump, file_name, file_size, notes),
         },
-    }
+    };
+    world.start_at_fault();
+    world
 }
 
 /// A dump of which only the header can be read.

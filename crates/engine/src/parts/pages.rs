@@ -98,7 +98,7 @@ fn processor_details(full: &Full) -> Details {
                 text(thread.map(|thread| hex(thread.0))),
                 text(id.map(|id| id.to_string())),
                 String::from(if thread.is_some() && thread == processor.idle_thread { "idle" } else { "" }),
-                text(context.map(|context| hex(context.instruction_pointer().0))),
+                text(context.map(|(context, _)| hex(context.instruction_pointer().0))),
             ])
         })
         .collect();

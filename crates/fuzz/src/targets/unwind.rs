@@ -198,6 +198,8 @@ pub fn unwind(data: &[u8]) {
         let bounds = Bounds { limit: Va(STACK), base: Va(STACK + 8 * world.words.len() as u64) };
         let options = Options {
             bounds: flag(3).then_some(bounds),
+            // A second stack within the first one: code may switch between them.
+            others: [flag(7).then_some(Bounds { limit: Va(STACK), base: Va(STACK + 64) }), None, None],
             frame_pointers: match flags >> 4 & 3 {
                 0 => FramePointers::Kept,
                 1 => FramePointers::Doubtful,

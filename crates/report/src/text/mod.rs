@@ -15,7 +15,7 @@ use core::fmt::{self, Write};
 pub use lists::{modules, processes, streams, symbol_needs, threads, unloaded_modules};
 pub use memory::memory;
 pub use paging::{regions, translation};
-pub use report::{report, thread_stack};
+pub use report::{contexts, report, thread_stack};
 
 use crate::model::{Frame, Trust};
 

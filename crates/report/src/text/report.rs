@@ -6,6 +6,7 @@ use core::fmt::{self, Write};
 use super::{clean, duration, location, size, table::Table, trust_label};
 use crate::StackGroup;
 use crate::model::{BugCheck, Confidence, Context, Exception, Note, NoteKind, Report, Stack, Verdict};
+use crate::protocol::{ContextChoice, StackOf};
 
 /// Prints a report.
 ///
@@ -136,6 +137,28 @@ pub fn thread_stack(out: &mut impl Write, group: &StackGroup) -> fmt::Result {
     frames(out, &title, &group.stack)
 }
 
+/// Prints places where registers were saved.
+///
+/// # Errors
+/// If `out` does.
+pub fn contexts(out: &mut impl Write, choices: &[ContextChoice]) -> fmt::Result {
+    let mut table = Table::new(&["Ask for", "Instruction", "Location", "Registers"]);
+    for choice in choices {
+        let option = match choice.of {
+            StackOf::Crash => String::from("(the crash)"),
+            StackOf::Header => String::from("--header"),
+            StackOf::Thread { id } => alloc::format!("--thread {id}"),
+            StackOf::ThreadObject { object } => alloc::format!("--thread {object}"),
+            StackOf::Processor { number } => alloc::format!("--cpu {number}"),
+            StackOf::Context { address } => alloc::format!("--cxr {address}"),
+            StackOf::TrapFrame { address } => alloc::format!("--trap {address}"),
+        };
+        let location = choice.location.clone().unwrap_or_default();
+        table.row([option, choice.instruction_pointer.to_string(), location, choice.source.clone()]);
+    }
+    table.write(out, "")
+}
+
 fn stack_table(out: &mut impl Write, stack: &Stack) -> fmt::Result {
     let thread = stack.thread.map(|id| alloc::format!(" of thread {id}")).unwrap_or_default();
     frames(out, &alloc::format!("Stack{thread}, from the {}", clean(&stack.context)), stack)
@@ -153,6 +176,13 @@ fn frames(out: &mut impl Write, title: &str, stack: &Stack) -> fmt::Result {
             let _ = write!(place, "  ({note})");
         }
         let address = alloc::format!("{:016x}", frame.address.0);
+        if !frame.arguments.is_empty() {
+            place.push_str("  [");
+            for (index, word) in frame.arguments.iter().enumerate() {
+                write!(place, "{}{:x}", if index > 0 { " " } else { "" }, word.0)?;
+            }
+            place.push(']');
+        }
         table.row([alloc::format!("{index:02x}"), address, trust_label(frame.trust).to_string(), place]);
     }
     table.write(out, "  ")?;

@@ -2,7 +2,7 @@
 
 use dumplens_report::{
     model::{Frame, Stack, Trust},
-    protocol::{Reply, Request, ThreadStack},
+    protocol::{Reply, Request, StackOf, ThreadStack},
     text::{location, trust_label},
 };
 use leptos::prelude::*;
@@ -28,7 +28,7 @@ pub(crate) fn StackView(thread: Option<u64>) -> impl IntoView {
         Some(thread) => {
             app.symbols.generation.track();
             // A thread that did not run at the crash is looked for in every process.
-            app.ask(Request::Stack { thread }, move |result| {
+            app.ask(Request::Stack { of: StackOf::Thread { id: thread }, arguments: false }, move |result| {
                 let result = match result {
                     Ok(Reply::Stack(found)) => Ok(found),
                     Err(CallError::Failed(message, _)) => Err(message),

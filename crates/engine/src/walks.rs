@@ -1,0 +1,347 @@
+//! Stacks that are asked for: where each starts, and how its parts in the kernel and in user mode join.
+
+use alloc::{format, string::String, vec::Vec};
+
+use dumplens_analysis::Mode;
+use dumplens_base::{Machine, Memory, Va};
+use dumplens_dump::Context;
+use dumplens_report::{
+    Hex, model,
+    protocol::{ContextChoice, Failure, FailureKind, StackOf, ThreadStack},
+};
+use dumplens_unwind::{Bounds, OTHER_STACKS};
+use dumplens_windows::Thread;
+
+use crate::{
+    facts::{ThreadContext, ThreadEntry, World},
+    kernel::{
+        threads::{Saved, bounds, context_at, is_user, trap_frame_at, trap_frames},
+        user::{UserPart, entered},
+    },
+    session::Session,
+    stacks::{self, StackWorld, Stacks, Walked, frame_pointers},
+};
+
+/// Most trap frames that are offered as places to start from.
+const MOST_TRAP_FRAMES: usize = 16;
+
+/// What the registers of a kernel dump's header are called.
+pub(crate) const HEADER: &str = "dump header";
+
+/// Where a walk starts, and in which thread.
+struct Start {
+    saved: Saved,
+    id: Option<u64>,
+    bounds: Option<Bounds>,
+    /// Of a kernel in physical memory.
+    thread: Option<Thread>,
+}
+
+fn not_found(message: String) -> Failure {
+    Failure { kind: FailureKind::NotFound, message }
+}
+
+/// What stack walks in this dump need.
+pub(crate) fn stack_world(world: &World) -> StackWorld<'_> {
+    let kernel = world.mode == Mode::Kernel;
+    StackWorld {
+        memory: &*world.memory,
+        modules: &world.modules,
+        images: &world.images,
+        files: &world.symbols.files,
+        frame_pointers: frame_pointers(world.machine, world.windows, kernel),
+        windows: world.windows,
+        arguments: false,
+    }
+}
+
+impl World {
+    /// The stack of the crash.
+    pub(crate) fn crash_stack(&self, arguments: bool) -> Option<model::Stack> {
+        let (context, source) = self.crash.context.as_ref()?;
+        let entry = self.crash.thread.and_then(|id| self.thread(id));
+        let entry = entry.or_else(|| self.lists.threads.iter().find(|thread| thread.row.crashed));
+        let start = Start {
+            saved: (context.clone(), source.clone()),
+            id: self.crash.thread,
+            // An exception can run on another stack than the thread's own (interrupt stacks, a corrupt pointer): its
+            // bounds say nothing then.
+            bounds: entry.and_then(|entry| entry.bounds).filter(|bounds| on(context.stack_pointer(), *bounds)),
+            thread: self.full.as_ref().and_then(|full| full.crashed.as_ref()).map(|(_, thread)| thread.clone()),
+        };
+        Some(self.walk(start, arguments))
+    }
+
+    /// One thread's registers and stack.
+    pub(crate) fn thread_stack(&self, entry: &ThreadEntry, arguments: bool) -> ThreadStack {
+        let id = Some(entry.row.id);
+        let absent = || String::from("The registers of this thread are not in the dump or are damaged.");
+        let object = entry.row.object.map(|object| Va(object.0));
+        let thread = self.full.as_ref().zip(object).map(|(full, object)| full.kernel.thread(object));
+        let saved = match entry.context {
+            ThreadContext::Crash => self.crash.context.clone().ok_or_else(absent),
+            ThreadContext::Stored(index) => {
+                self.parts.context(index).map(|context| (context, "thread list".into())).ok_or_else(absent)
+            }
+            ThreadContext::Processor(number) => {
+                let full = self.full.as_ref();
+                let on = full.and_then(|full| full.processors.iter().find(|processor| processor.number == number));
+                full.zip(on).and_then(|(full, processor)| full.context_of(processor)).ok_or_else(absent)
+            }
+            ThreadContext::Switched => match (&self.full, &thread) {
+                (Some(full), Some(thread)) => full.switched(thread, &self.modules),
+                _ => Err(absent()),
+            },
+        };
+        match saved {
+            Ok(saved) => self.registers_and_stack(Start { saved, id, bounds: entry.bounds, thread }, arguments),
+            Err(reason) => {
+                let mut stack = stacks::empty(id, reason);
+                // What is in user mode may be there although the kernel stack is not.
+                if let Some(thread) = &thread {
+                    self.add_user_parts(&mut stack, thread, None, arguments);
+                }
+                ThreadStack { context: None, stack }
+            }
+        }
+    }
+
+    fn registers_and_stack(&self, start: Start, arguments: bool) -> ThreadStack {
+        let context = stacks::context(&start.saved.0, &start.saved.1);
+        ThreadStack { context: Some(context), stack: self.walk(start, arguments) }
+    }
+
+    /// Walks a stack from its first part to its last.
+    fn walk(&self, start: Start, arguments: bool) -> model::Stack {
+        let Start { saved: (context, source), id, bounds, thread } = start;
+        let Some((full, thread)) = self.full.as_deref().zip(thread) else {
+            let walker = StackWorld { arguments, ..stack_world(self) };
+            return walker.walk(&context, &source, bounds.into(), id).stack;
+        };
+        if is_user(&context) && context.stack_pointer() < full.space.mode().kernel_start() {
+            // It was interrupted in user mode: there is no part in the kernel.
+            let mut stack = model::Stack { context: source.clone(), ..stacks::empty(id, String::new()) };
+            self.add_user_parts(&mut stack, &thread, Some((context, source)), arguments);
+            return stack;
+        }
+        let entry = full.entry_of(&thread);
+        // The kernel part ends where the registers of user mode were saved.
+        let trim = |bounds: Bounds| match &entry {
+            Some((at, _)) if on(*at, bounds) && context.stack_pointer() < *at => Bounds { base: *at, ..bounds },
+            _ => bounds,
+        };
+        let others = full.processor_of(thread.address).map_or([None; OTHER_STACKS], |on| full.stacks_of(on));
+        let sp = context.stack_pointer();
+        let own = bounds.or_else(|| others.iter().flatten().find(|bounds| on(sp, **bounds)).copied());
+        let others = others.map(|other| other.filter(|other| !on(sp, *other)).map(trim));
+        let space = thread.process.and_then(|process| full.space_of(process));
+        let memory: &dyn Memory = space.as_deref().map_or(&*self.memory, |space| space);
+        let walker = StackWorld { memory, arguments, ..stack_world(self) };
+        let Walked { mut stack, entered: registers } =
+            walker.walk(&context, &source, Stacks { bounds: own.map(trim), others }, id);
+        let registers = registers.and_then(entered).map(|context| (context, String::new()));
+        if registers.is_some() {
+            // The last frame is that of user mode, which has its own modules.
+            stack.frames.pop();
+        }
+        self.add_user_parts(&mut stack, &thread, registers, arguments);
+        stack
+    }
+
+    /// Adds what a thread's stack has in user mode; `start` if unwinding led there, or else what was saved when the
+    /// kernel was entered.
+    fn add_user_parts(&self, stack: &mut model::Stack, thread: &Thread, start: Option<Saved>, arguments: bool) {
+        let Some(full) = self.full.as_deref() else { return };
+        let unwound = start.as_ref().is_some_and(|(_, source)| source.is_empty());
+        let start = start.or_else(|| {
+            let (at, context) = full.entry_of(thread)?;
+            Some((context, format!("trap frame at {at}")))
+        });
+        let Some(start) = start else { return };
+        let trust = unwound.then_some(model::Trust::Unwind);
+        match full.native_part(thread, start, &self.symbols) {
+            Ok(part) => self.add_part(stack, &part, "user mode from here on", trust, arguments),
+            Err(reason) => stack.warnings.push(format!("the part in user mode is not shown: {reason}")),
+        }
+        if let Some(part) = full.wow64_part(thread, &self.symbols) {
+            self.add_part(stack, &part, "32-bit code (WOW64) from here on", None, arguments);
+        }
+    }
+
+    fn add_part(
+        &self,
+        stack: &mut model::Stack,
+        part: &UserPart,
+        note: &str,
+        trust: Option<model::Trust>,
+        arguments: bool,
+    ) {
+        let (context, source) = &part.start;
+        let walker = StackWorld {
+            memory: &*part.space,
+            modules: &part.half.modules,
+            images: &part.half.images,
+            frame_pointers: frame_pointers(context.machine(), true, false),
+            arguments,
+            ..stack_world(self)
+        };
+        let bounds = part.bounds.filter(|bounds| on(context.stack_pointer(), *bounds));
+        let mut user = walker.walk(context, source, bounds.into(), stack.thread).stack;
+        if let Some(first) = user.frames.iter_mut().find(|frame| !frame.inline) {
+            first.trust = trust.unwrap_or(first.trust);
+            let whence = if source.is_empty() { note.into() } else { format!("{note}; {source}") };
+            first.note = Some(first.note.take().map_or(whence.clone(), |known| format!("{whence}; {known}")));
+        }
+        stack.frames.append(&mut user.frames);
+        stack.stop = user.stop;
+        for warning in user.warnings.into_iter().chain(part.half.trouble.clone()) {
+            if !stack.warnings.contains(&warning) {
+                stack.warnings.push(warning);
+            }
+        }
+    }
+}
+
+impl Session {
+    /// The registers and the stack that a request means.
+    pub(crate) fn stack(&self, of: StackOf, arguments: bool) -> Result<ThreadStack, Failure> {
+        let world = self.world();
+        let machine = world.machine;
+        match of {
+            StackOf::Crash => {
+                let stack = world.crash_stack(arguments).ok_or_else(|| {
+                    not_found("the dump holds no registers of the crash: no stack can be shown".into())
+                })?;
+                let context = world.crash.context.as_ref();
+                Ok(ThreadStack { context: context.map(|(context, source)| stacks::context(context, source)), stack })
+            }
+            StackOf::Header => {
+                let header = world.crash.header.clone().map(|context| (context, HEADER.into()));
+                let saved = header.or_else(|| world.crash.context.clone().filter(|(_, source)| source == HEADER));
+                let saved = saved.ok_or_else(|| not_found("the dump's header holds no registers".into()))?;
+                Ok(world.start_at(saved, arguments))
+            }
+            StackOf::Thread { id } => {
+                let entry = world.thread(id);
+                let entry = entry.ok_or_else(|| not_found(format!("there is no thread {id} in this dump")))?;
+                Ok(world.thread_stack(entry, arguments))
+            }
+            StackOf::ThreadObject { object } => {
+                let listed = world.lists.threads.iter().find(|entry| entry.row.object == Some(object));
+                if let Some(entry) = listed {
+                    return Ok(world.thread_stack(entry, arguments));
+                }
+                let read = world.full.as_ref().map(|full| full.kernel.thread(Va(object.0)));
+                let thread = read.filter(|thread| thread.stack_base.is_some() && thread.id.is_some());
+                let thread = thread.ok_or_else(|| not_found(format!("there is no thread object at {object}")))?;
+                let full = world.full.as_deref();
+                let entry = full.map(|full| full.entry(&thread));
+                entry.map(|entry| world.thread_stack(&entry, arguments)).ok_or_else(|| {
+                    not_found("this dump holds no physical memory: only its listed threads can be shown".into())
+                })
+            }
+            StackOf::Processor { number } => {
+                let full = world.full.as_deref();
+                let processor = full.and_then(|full| full.processors.iter().find(|on| on.number == number));
+                let (full, processor) = full
+                    .zip(processor)
+                    .ok_or_else(|| not_found(format!("the dump holds no control block of processor {number}")))?;
+                let thread = processor.prcb.current_thread.map(|thread| full.kernel.thread(thread));
+                if let Some(thread) = &thread {
+                    return Ok(world.thread_stack(&full.entry(thread), arguments));
+                }
+                let saved = full.context_of(processor);
+                let saved = saved
+                    .ok_or_else(|| not_found(format!("the registers of processor {number} are not in the dump")))?;
+                Ok(world.registers_and_stack(Start { saved, id: None, bounds: None, thread: None }, arguments))
+            }
+            StackOf::Context { address } => {
+                let context = context_at(&*world.memory, machine, Va(address.0));
+                let context = context
+                    .map_err(|reason| not_found(format!("there is no register context at {address}: {reason}")))?;
+                Ok(world.start_at((context, format!("context record at {address}")), arguments))
+            }
+            StackOf::TrapFrame { address } => {
+                let context = trap_frame_at(&*world.memory, machine, Va(address.0));
+                let context =
+                    context.map_err(|reason| not_found(format!("there is no trap frame at {address}: {reason}")))?;
+                Ok(world.start_at((context, format!("trap frame at {address}")), arguments))
+            }
+        }
+    }
+
+    /// Places where registers were saved.
+    pub(crate) fn contexts(&self) -> Vec<ContextChoice> {
+        let world = self.world();
+        let choice = |of: StackOf, source: &str, context: &Context| ContextChoice {
+            of,
+            source: source.into(),
+            instruction_pointer: Hex(context.instruction_pointer().0),
+            location: world.modules.location(context.instruction_pointer()),
+        };
+        let mut choices = Vec::new();
+        if let Some((context, source)) = &world.crash.context {
+            choices.push(choice(StackOf::Crash, source, context));
+        }
+        for processor in world.full.iter().flat_map(|full| &full.processors) {
+            let of = StackOf::Processor { number: processor.number };
+            if let Some((context, source)) = world.full.as_ref().and_then(|full| full.context_of(processor)) {
+                choices.push(choice(of, &source, &context));
+            }
+        }
+        if let Some(context) = &world.crash.header {
+            choices.push(choice(StackOf::Header, HEADER, context));
+        }
+        for (address, context) in world.trap_frames() {
+            let of = StackOf::TrapFrame { address: Hex(address.0) };
+            choices.push(choice(of, &format!("trap frame at {address}"), &context));
+        }
+        choices
+    }
+}
+
+impl World {
+    /// A walk from registers at an address, in the thread whose stack they are on.
+    fn start_at(&self, saved: Saved, arguments: bool) -> ThreadStack {
+        let sp = saved.0.stack_pointer();
+        let listed = self.lists.threads.iter().find(|entry| entry.bounds.is_some_and(|bounds| on(sp, bounds)));
+        let object = listed.and_then(|entry| entry.row.object);
+        let thread = self.full.as_ref().zip(object).map(|(full, object)| full.kernel.thread(Va(object.0)));
+        let own = thread.as_ref().and_then(bounds).or_else(|| listed.and_then(|entry| entry.bounds));
+        let id = listed.map(|entry| entry.row.id);
+        self.registers_and_stack(Start { saved, id, bounds: own, thread }, arguments)
+    }
+
+    /// Takes the registers of the fault from its trap frame, where the bug check names the instruction and the header has
+    /// the registers of what came after: the routine that stopped the system.
+    pub(crate) fn start_at_fault(&mut self) {
+        let Some(instruction) = self.crash.instruction else { return };
+        let after = self
+            .crash
+            .context
+            .as_ref()
+            .filter(|(context, source)| source == HEADER && context.instruction_pointer() != Va(instruction));
+        let Some((header, _)) = after.cloned() else { return };
+        let found = self.trap_frames().into_iter().find(|(_, frame)| frame.instruction_pointer() == Va(instruction));
+        if let Some((at, frame)) = found {
+            let source = format!("trap frame at {at}, whose instruction is the one that the bug check names");
+            self.crash.context = Some((frame, source));
+            self.crash.header = Some(header);
+        }
+    }
+
+    /// Places on the crashing thread's stack that read as trap frames of the kernel.
+    pub(crate) fn trap_frames(&self) -> Vec<(Va, Context)> {
+        if self.machine != Machine::X64 || self.mode != Mode::Kernel {
+            return Vec::new();
+        }
+        let crashed = self.lists.threads.iter().find(|thread| thread.row.crashed);
+        let Some(stack) = crashed.and_then(|thread| thread.bounds) else { return Vec::new() };
+        trap_frames(&*self.memory, &self.modules, stack, MOST_TRAP_FRAMES)
+    }
+}
+
+/// Whether an address is on a stack.
+fn on(va: Va, bounds: Bounds) -> bool {
+    va >= bounds.limit && va < bounds.base
+}
