@@ -62,6 +62,8 @@ pub struct Offsets {
     pub stack_base: usize,
     /// `_KTHREAD.KernelStack`
     pub kernel_stack: usize,
+    /// `_KTHREAD.TrapFrame`; 0 where it is not known.
+    pub trap_frame: usize,
     /// `_KTHREAD.State`
     pub state: usize,
     /// `_KTHREAD.WaitReason`
@@ -88,6 +90,8 @@ pub struct Offsets {
     pub size_thread: usize,
     /// `_KPRCB.Context`
     pub prcb_context: usize,
+    /// `_KPRCB.ProcessorState.ContextFrame`; 0 where it is not filled.
+    pub saved_context: usize,
     /// `_KPRCB.ProcessorState.SpecialRegisters`
     pub special_registers: usize,
     /// `_KPRCB.Number`
@@ -119,6 +123,7 @@ impl Release {
                 stack_limit: 0x30,
                 stack_base: 0x38,
                 kernel_stack: 0x58,
+                trap_frame: 0x90,
                 state: 0x184,
                 wait_reason: 0x283,
                 teb: 0xf0,
@@ -132,6 +137,7 @@ impl Release {
                 size_process: 0xa40,
                 size_thread: 0x898,
                 prcb_context: 0x85c0,
+                saved_context: 0,
                 special_registers: 0x100,
                 prcb_number: 0x24,
                 size_prcb: 0xaf00,
@@ -153,6 +159,7 @@ impl Release {
                 stack_limit: 0x30,
                 stack_base: 0x38,
                 kernel_stack: 0x58,
+                trap_frame: 0x90,
                 state: 0x184,
                 wait_reason: 0x283,
                 teb: 0xf0,
@@ -166,6 +173,7 @@ impl Release {
                 size_process: 0x840,
                 size_thread: 0x970,
                 prcb_context: 0x8b40,
+                saved_context: 0,
                 special_registers: 0x100,
                 prcb_number: 0x24,
                 size_prcb: 0xc000,
@@ -187,6 +195,7 @@ impl Release {
                 stack_limit: 0x30,
                 stack_base: 0x278,
                 kernel_stack: 0x38,
+                trap_frame: 0x1d8,
                 state: 0x164,
                 wait_reason: 0x26b,
                 teb: 0xb8,
@@ -200,6 +209,7 @@ impl Release {
                 size_process: 0x4d0,
                 size_thread: 0x4a8,
                 prcb_context: 0x53e0,
+                saved_context: 0,
                 special_registers: 0x40,
                 prcb_number: 0x24,
                 size_prcb: 0x6f00,
@@ -221,6 +231,7 @@ impl Release {
                 stack_limit: 0x2c,
                 stack_base: 0x190,
                 kernel_stack: 0x30,
+                trap_frame: 0x128,
                 state: 0x68,
                 wait_reason: 0x187,
                 teb: 0x88,
@@ -234,6 +245,7 @@ impl Release {
                 size_process: 0x2c0,
                 size_thread: 0x2b8,
                 prcb_context: 0x3618,
+                saved_context: 0,
                 special_registers: 0x2e4,
                 prcb_number: 0x3cc,
                 size_prcb: 0x3748,
@@ -255,6 +267,7 @@ impl Release {
                 stack_limit: 0x2c,
                 stack_base: 0x174,
                 kernel_stack: 0x30,
+                trap_frame: 0x120,
                 state: 0x5c,
                 wait_reason: 0x6c,
                 teb: 0x84,
@@ -268,6 +281,7 @@ impl Release {
                 size_process: 0x268,
                 size_thread: 0x288,
                 prcb_context: 0,
+                saved_context: 0x1c,
                 special_registers: 0x2e8,
                 prcb_number: 0x10,
                 size_prcb: 0x2000,
@@ -289,6 +303,7 @@ impl Release {
                 stack_limit: 0x30,
                 stack_base: 0x38,
                 kernel_stack: 0x58,
+                trap_frame: 0,
                 state: 0x17c,
                 wait_reason: 0x2a3,
                 teb: 0xe8,
@@ -302,6 +317,7 @@ impl Release {
                 size_process: 0x8c0,
                 size_thread: 0x9a0,
                 prcb_context: 0x8a0,
+                saved_context: 0,
                 special_registers: 0x40,
                 prcb_number: 0x24,
                 size_prcb: 0x9680,

@@ -6,12 +6,14 @@ mod objects;
 pub mod pe;
 mod phys;
 mod store;
+mod threads;
 
 pub use layouts::{
     Offsets, RELEASES, Release, SERVER2008_X86, WIN7_PAE, WIN7_X64, WIN10_X64, WIN11_ARM64, WIN11_LA57, WIN11_X64,
 };
 pub use phys::{CODE, DATA, PAGE, Paging, PhysImage, Rights, Tables, USER};
 pub use store::Store;
+pub use threads::ExpectedStack;
 
 use crate::context::{Arch, Registers, context};
 
@@ -171,6 +173,8 @@ pub struct Machine {
     pub process_objects: Vec<u64>,
     /// Every thread's id and object.
     pub threads: Vec<(u64, u64)>,
+    /// The stacks that its waiting threads have.
+    pub stacks: Vec<ExpectedStack>,
     /// Base of the kernel.
     pub kernel_base: u64,
     /// Modules in list order: base, size, name.

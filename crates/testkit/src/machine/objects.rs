@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    CODE, DATA, Machine, MachineSpec, Marks, Offsets, PAGE, Paging, PhysImage, Tables, USER,
+    CODE, DATA, ExpectedStack, Machine, MachineSpec, Marks, Offsets, PAGE, Paging, PhysImage, Tables, USER,
     pe::{self, TestImage},
+    threads,
 };
 use crate::context::{Arch, Registers, context};
 
@@ -25,11 +26,11 @@ mod rva {
     pub(super) const SIZE: u32 = DATA + 0x2000;
 }
 
-struct Maker {
-    offsets: Offsets,
-    pointer: usize,
-    phys: PhysImage,
-    kernel: Tables,
+pub(super) struct Maker {
+    pub(super) offsets: Offsets,
+    pub(super) pointer: usize,
+    pub(super) phys: PhysImage,
+    pub(super) kernel: Tables,
     /// Page of the kernel's half → physical page.
     mapped: BTreeMap<u64, u64>,
     pool: u64,
@@ -63,7 +64,7 @@ impl Maker {
         self.put(va, &value.to_le_bytes()[..width]);
     }
 
-    fn word(&mut self, va: u64, value: u64) {
+    pub(super) fn word(&mut self, va: u64, value: u64) {
         self.number(va, value, self.pointer);
     }
 
@@ -144,7 +145,7 @@ const fn address_map(paging: Paging) -> Map {
     }
 }
 
-const fn machine_number(paging: Paging) -> u16 {
+pub(super) const fn machine_number(paging: Paging) -> u16 {
     match paging {
         Paging::X86 | Paging::Pae => 0x14c,
         Paging::X64 | Paging::La57 => 0x8664,
@@ -186,7 +187,7 @@ pub(super) fn build(spec: &MachineSpec) -> Machine {
     // Whatever processes share must be mapped before their tables are made.
     make.map(map.pool, 0x8_0000, DATA);
     shared_user_data(&mut make, spec);
-    let (roots, process_objects, threads) = processes(&mut make, spec, &map, at(rva::PROCESS_LIST), &mut marks);
+    let (roots, process_objects, threads, stacks) = processes(&mut make, spec, &map, at(rva::PROCESS_LIST), &mut marks);
     make.word(at(rva::SYSTEM_PROCESS), process_objects[0]);
     let registers = processors(&mut make, spec, &map, at(rva::PROCESSOR_BLOCK), &threads);
     make.put(at(rva::BUILD_LAB), format!("{}.1.test.dumplens.260314-0900\0", release.build).as_bytes());
@@ -204,6 +205,7 @@ pub(super) fn build(spec: &MachineSpec) -> Machine {
         roots,
         process_objects,
         threads,
+        stacks,
         kernel_base: base,
         modules,
         debugger_data: at(rva::DEBUGGER_DATA),
@@ -280,7 +282,7 @@ fn module_list(make: &mut Maker, head: u64, modules: &[(u64, u32, String)]) {
     make.ring(head, &nodes);
 }
 
-fn software_entry(paging: Paging, build: u32, file: u64, offset: u64) -> u64 {
+pub(super) fn software_entry(paging: Paging, build: u32, file: u64, offset: u64) -> u64 {
     match paging {
         Paging::X86 => file << 1 | 4 << 5 | offset << 12,
         _ if build >= 17_134 => 1 << 4 | file << 12 | 4 << 5 | offset << 32,
@@ -385,12 +387,17 @@ fn shared_user_data(make: &mut Maker, spec: &MachineSpec) {
     make.number(at + 0x270, minor, 4);
 }
 
-type Made = (Vec<u64>, Vec<u64>, Vec<(u64, u64)>);
+type Made = (Vec<u64>, Vec<u64>, Vec<(u64, u64)>, Vec<ExpectedStack>);
+
+/// Processes that get images and stacks in user mode: more would only make large machines larger.
+const WITH_USER_HALF: usize = 6;
+/// The thread whose kernel stack is in the paging file.
+const PAGED_OUT: u64 = 3132;
 
 fn processes(make: &mut Maker, spec: &MachineSpec, map: &Map, head: u64, marks: &mut Marks) -> Made {
     let (o, p) = (make.offsets, make.pointer as u64);
     let (mut roots, mut objects, mut all_threads) = (Vec::new(), Vec::new(), Vec::new());
-    let mut nodes = Vec::new();
+    let (mut nodes, mut stacks) = (Vec::new(), Vec::new());
     // Objects and stacks first: the kernel's tables must be complete when processes copy them.
     let sessions = [make.alloc(0x40), make.alloc(0x40)];
     for (number, session) in sessions.iter().enumerate() {
@@ -398,7 +405,7 @@ fn processes(make: &mut Maker, spec: &MachineSpec, map: &Map, head: u64, marks: 
         let value = if spec.release.build >= 26_100 { 0xffff_ffff } else { number as u64 };
         make.number(session + 8, value, 4);
     }
-    for process in &spec.processes {
+    for (number, process) in spec.processes.iter().enumerate() {
         let object = make.alloc(o.size_process as u64);
         objects.push(object);
         nodes.push(object + o.process_id as u64 + p);
@@ -413,7 +420,7 @@ fn processes(make: &mut Maker, spec: &MachineSpec, map: &Map, head: u64, marks: 
             make.word(object + o.session as u64, sessions[process.session as usize]);
         }
         let (mut k_nodes, mut e_nodes) = (Vec::new(), Vec::new());
-        for thread in &process.threads {
+        for (index, thread) in process.threads.iter().enumerate() {
             let at = make.alloc(o.size_thread as u64);
             all_threads.push((*thread, at));
             k_nodes.push(at + o.k_thread_entry as u64);
@@ -421,20 +428,26 @@ fn processes(make: &mut Maker, spec: &MachineSpec, map: &Map, head: u64, marks: 
             let low = make.stack();
             let high = low + 6 * PAGE;
             make.number(at, 6, 1);
-            make.word(at + o.initial_stack as u64, high - 0x370);
             make.word(at + o.stack_limit as u64, low);
             make.word(at + o.stack_base as u64, high);
-            make.word(at + o.kernel_stack as u64, high - 0x800);
+            let user = (process.id != 4 && number < WITH_USER_HALF).then_some(index as u64);
+            let kernel = threads::kernel_stack(make, at, high, user, map.kernel);
+            let mut stack = ExpectedStack { thread: *thread, kernel, ..ExpectedStack::default() };
+            if *thread == PAGED_OUT {
+                threads::page_out(make, low, spec.release.build);
+                stack.is_paged_out = true;
+            }
+            stacks.push(stack);
             make.number(at + o.state as u64, 5, 1);
             make.number(at + o.wait_reason as u64, 6, 1);
             make.word(
                 at + o.teb as u64,
                 if process.id == 4 {
                     0
-                } else if p == 8 {
-                    0x7ff6_1231_0000
+                } else if threads::is_narrow(&process.name, make.kernel.paging) {
+                    threads::narrow_teb()
                 } else {
-                    0x7ffd_d000
+                    threads::user_map(make.pointer).teb(index as u64)
                 },
             );
             make.word(at + o.apc_process as u64, object);
@@ -449,7 +462,7 @@ fn processes(make: &mut Maker, spec: &MachineSpec, map: &Map, head: u64, marks: 
     }
     make.ring(head, &nodes);
     marks.user = map.user;
-    for (process, object) in spec.processes.iter().zip(&objects) {
+    for (number, (process, object)) in spec.processes.iter().zip(&objects).enumerate() {
         let tables = if process.id == 4 {
             make.kernel
         } else {
@@ -469,6 +482,13 @@ fn processes(make: &mut Maker, spec: &MachineSpec, map: &Map, head: u64, marks: 
             let (at, session) = if p == 8 { (0x7ff6_1230_0000, 0x2c0) } else { (0x7ffd_e000, 0x1d4) };
             make.phys.put(peb * PAGE + session, &process.session.to_le_bytes());
             tables.map(&mut make.phys, at, peb, USER);
+            if number < WITH_USER_HALF {
+                let own: Vec<usize> =
+                    (0..stacks.len()).filter(|at| process.threads.contains(&stacks[*at].thread)).collect();
+                if let (Some(first), Some(last)) = (own.first(), own.last()) {
+                    threads::user_half(&mut make.phys, tables, &process.name, peb, &mut stacks[*first..=*last]);
+                }
+            }
             tables
         };
         roots.push(tables.root);
@@ -483,7 +503,7 @@ fn processes(make: &mut Maker, spec: &MachineSpec, map: &Map, head: u64, marks: 
             vad(make, &tables, *object, map.user + 0x10_0000, marks);
         }
     }
-    (roots, objects, all_threads)
+    (roots, objects, all_threads, stacks)
 }
 
 /// A range of shared memory that only the address descriptors know: a tree of two nodes.
@@ -550,7 +570,9 @@ fn processors(make: &mut Maker, spec: &MachineSpec, map: &Map, block: u64, threa
             lr: map.kernel + u64::from(pe::RETURN),
             first: 0xdead_0000 + cpu,
         };
-        make.word(registers.sp + 0x20, map.kernel + u64::from(pe::RETURN));
+        // Code of x64 has unwind data, which tells where its caller stands.
+        let slot = if arch == Arch::X64 { pe::FRAME } else { 0x20 };
+        make.word(registers.sp + slot, map.kernel + u64::from(pe::RETURN));
         if arch == Arch::X64 {
             let cr4 = if make.kernel.paging == Paging::La57 { 0x35_1ef8 } else { 0x35_0ef8 };
             make.number(prcb + o.special_registers as u64 + 0x10, make.kernel.root, 8);
@@ -561,6 +583,9 @@ fn processors(make: &mut Maker, spec: &MachineSpec, map: &Map, block: u64, threa
             let at = make.alloc(record.len() as u64);
             make.put(at, &record);
             make.word(prcb + o.prcb_context as u64, at);
+        }
+        if o.saved_context != 0 {
+            make.put(prcb + o.saved_context as u64, &context(arch, registers));
         }
         if cpu == 0 {
             crash = registers;
@@ -622,6 +647,7 @@ fn debugger_data(make: &mut Maker, spec: &MachineSpec, base: u64) {
         (0x2ae, stack(o.directory_table_base), 2),
         (0x2b0, stack(o.size_prcb), 2),
         (0x2b4, current, 2),
+        (0x2bc, stack(o.saved_context), 2),
         (0x2be, stack(o.prcb_number), 2),
         (0x2c0, stack(o.size_thread), 2),
         (0x2f2, stack(o.special_registers), 2),

@@ -4,12 +4,25 @@ use crate::asm::structure;
 
 /// Relative address of `.text`.
 pub const TEXT: u32 = 0x1000;
-/// Relative address behind a call instruction: the only place where a return address makes sense.
+/// Relative address behind a call instruction: where a return address makes sense.
 pub const RETURN: u32 = TEXT + 0x108;
+/// Another such place in the same function.
+pub const RETURN_2: u32 = TEXT + 0x148;
+/// A third one.
+pub const RETURN_3: u32 = TEXT + 0x188;
+/// Such a place in the function that user mode enters the kernel by: it stands on a trap frame.
+pub const SYSTEM_CALL_RETURN: u32 = TEXT + 0x408;
+/// Bytes that the function around [`RETURN`] keeps on the stack, on x64.
+pub const FRAME: u64 = 0x28;
 /// Relative address of `.data`.
 pub const DATA: u32 = 0x3000;
 /// Relative address of `.rdata`.
 pub const RDATA: u32 = 0x2000;
+
+/// Relative address of the function table, on x64.
+const PDATA: u32 = RDATA + 0xb00;
+/// Relative address of the unwind data.
+const INFO: u32 = RDATA + 0xb40;
 
 /// What an image holds.
 #[derive(Clone, Debug)]
@@ -72,6 +85,8 @@ impl TestImage {
                     (directories - 4, 16, 4),
                     (directories, u64::from(RDATA), 4),
                     (directories + 4, 0x600, 4),
+                    (directories + 3 * 8, if self.machine == 0x8664 { u64::from(PDATA) } else { 0 }, 4),
+                    (directories + 3 * 8 + 4, if self.machine == 0x8664 { 24 } else { 0 }, 4),
                     (directories + 6 * 8, u64::from(RDATA) + 0x800, 4),
                     (directories + 6 * 8 + 4, 28, 4),
                 ],
@@ -100,7 +115,12 @@ impl TestImage {
         // Code: int3 everywhere, so that nothing reads as a call by accident.
         put(TEXT as usize, &[0xcc; 0x1000]);
         let call: &[u8] = if self.machine == 0xaa64 { &[0, 0, 0, 0x94] } else { &[0xe8, 0, 1, 0, 0] };
-        put(RETURN as usize - call.len(), call);
+        for place in [RETURN, RETURN_2, RETURN_3, SYSTEM_CALL_RETURN] {
+            put(place as usize - call.len(), call);
+        }
+        if self.machine == 0x8664 {
+            self.put_unwind_data(&mut image);
+        }
         self.put_exports(&mut image);
         self.put_debug(&mut image);
         image
@@ -141,6 +161,20 @@ impl TestImage {
             text += name.len() as u32 + 1;
         }
         assert!(text < base + 0x600, "too many exports for a test image");
+    }
+
+    /// Two functions: an ordinary one, and the entry from user mode, which stands on the frame that the processor pushed.
+    fn put_unwind_data(&self, image: &mut [u8]) {
+        let rows = [(TEXT + 0x100, TEXT + 0x200, INFO), (TEXT + 0x400, TEXT + 0x500, INFO + 8)];
+        let table: Vec<u8> =
+            rows.iter().flat_map(|(from, to, info)| [from, to, info]).flat_map(|it| it.to_le_bytes()).collect();
+        let small = (FRAME as u8 - 8) / 8 << 4 | 2;
+        let ordinary = [1, 4, 1, 0, 4, small, 0, 0];
+        // 0x2d words below the machine frame: what a trap frame has there.
+        let entry = [1, 8, 3, 0, 8, 1, 0x2d, 0, 0, 0xa, 0, 0];
+        for (at, bytes) in [(PDATA, &table[..]), (INFO, &ordinary), (INFO + 8, &entry)] {
+            image[at as usize..at as usize + bytes.len()].copy_from_slice(bytes);
+        }
     }
 
     fn put_debug(&self, image: &mut [u8]) {
