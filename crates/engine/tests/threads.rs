@@ -83,7 +83,7 @@ fn a_32_bit_program_shows_both_of_its_stacks() {
 }
 
 #[test]
-fn a_paged_out_stack_is_said_to_be_and_the_user_part_is_still_shown() {
+fn a_paged_out_stack_is_said_to_be_with_the_reason() {
     let machine = MachineSpec::small(WIN10_X64).build();
     let mut session = session(&machine);
     let found = stack(&mut session, StackOf::Thread { id: 3132 });
