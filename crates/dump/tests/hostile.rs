@@ -153,7 +153,7 @@ proptest! {
             if let Ok(context) = Context::parse(machine, &bytes, 0) {
                 let _ = context.registers();
             }
-            let _ = Context::from_trap_frame(machine, &bytes, 0);
+            let _ = Context::from_trap_frame(machine, 9_600, &bytes, 0);
         }
     }
 }

@@ -262,7 +262,8 @@ impl Session {
                 Ok(world.start_at((context, format!("context record at {address}")), arguments))
             }
             StackOf::TrapFrame { address } => {
-                let context = trap_frame_at(&*world.memory, machine, Va(address.0));
+                let context =
+                    trap_frame_at(&*world.memory, machine, world.dump.build.unwrap_or_default(), Va(address.0));
                 let context =
                     context.map_err(|reason| not_found(format!("there is no trap frame at {address}: {reason}")))?;
                 Ok(world.start_at((context, format!("trap frame at {address}")), arguments))

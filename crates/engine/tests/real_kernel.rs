@@ -9,7 +9,7 @@ use common::{ask, open, real, report};
 use dumplens_report::{
     Hex,
     model::{DumpFormat, Trust},
-    protocol::{Reply, Request},
+    protocol::{Reply, Request, StackOf},
 };
 
 /// File, code, parameters that are known (0 where they are not), build, drivers (0 where not counted by another tool).
@@ -90,6 +90,41 @@ const TRUE_NT_FRAMES: [u64; 11] = [
     0xffff_f804_7bd1_7e25,
     0xffff_f804_7bdf_d0d8,
 ];
+
+/// The bug checks that name the instruction which failed: its trap frame is on the captured stack, and the registers of
+/// the fault are shown, not those of the routine that stopped the system.
+#[test]
+fn the_trap_frame_of_the_named_instruction_is_found_on_the_stack() {
+    let mut seen = 0;
+    // The routine itself tells a driver's fault from the kernel's own: it is called with another code then.
+    for (name, parameter, module, called_with) in [
+        ("training_d1.dmp", 4, "ks", 0xa),
+        ("training_50_0.dmp", 3, "nt", 0x50),
+        ("102622-12546-01.dmp", 2, "nt", 0x1e),
+    ] {
+        let Some(bytes) = real(&format!("kernel/{name}")) else { return };
+        let mut session = open(bytes).unwrap();
+        let report = report(&mut session);
+        let bugcheck = report.bugcheck.unwrap();
+        let instruction = bugcheck.parameters[parameter - 1];
+        let context = report.context.unwrap();
+        assert!(context.source.starts_with("trap frame at"), "{name}: {}", context.source);
+        let rip = context.registers.0.iter().find(|(register, _)| register == "rip").unwrap().1;
+        assert_eq!(rip, instruction, "{name}");
+        let first = &report.stack.unwrap().frames[0];
+        assert_eq!((first.address, first.module.as_deref(), first.trust), (instruction, Some(module), Trust::Context));
+        // Those of the header, from which the debuggers start, are still there.
+        let Ok(Reply::Contexts(choices)) = ask(&mut session, Request::Contexts) else { panic!() };
+        assert!(choices.iter().any(|choice| choice.of == StackOf::Header), "{name}: {choices:?}");
+        let request = Request::Stack { of: StackOf::Header, arguments: true };
+        let Ok(Reply::Stack(header)) = ask(&mut session, request) else { panic!() };
+        assert_eq!(header.stack.frames[0].module.as_deref(), Some("nt"), "{name}");
+        // On entry to the bug check routine its first four arguments are stored: the code and the parameters.
+        assert_eq!(header.stack.frames[0].arguments[0], Hex(called_with), "{name}");
+        seen += 1;
+    }
+    assert_eq!(seen, 3);
+}
 
 #[test]
 fn a_scan_of_the_known_stack_holds_every_true_return_address_in_order() {

@@ -89,7 +89,11 @@ fn a_paged_out_stack_is_said_to_be_with_the_reason() {
     let found = stack(&mut session, StackOf::Thread { id: 3132 });
     assert!(found.context.is_none() && found.stack.frames.is_empty());
     // Its trap frame is on that stack too: nothing is known of user mode either.
-    assert!(found.stack.stop.contains("not resident") && found.stack.stop.contains("paging file 1"), "{}", found.stack.stop);
+    assert!(
+        found.stack.stop.contains("not resident") && found.stack.stop.contains("paging file 1"),
+        "{}",
+        found.stack.stop
+    );
 }
 
 #[test]
@@ -147,5 +151,10 @@ fn threads_with_the_same_stack_are_shown_together() {
     let threads: usize = groups.iter().map(|group| group.threads.len()).sum();
     assert_eq!(threads, machine.stacks.len());
     // Those of the crowd came from no user mode, like the system thread.
-    assert_eq!(groups[0].threads.len(), 201, "{:?}", groups.iter().map(|group| group.threads.len()).collect::<Vec<_>>());
+    assert_eq!(
+        groups[0].threads.len(),
+        201,
+        "{:?}",
+        groups.iter().map(|group| group.threads.len()).collect::<Vec<_>>()
+    );
 }

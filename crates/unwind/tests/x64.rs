@@ -411,6 +411,34 @@ fn a_machine_frame_may_lead_to_another_stack_but_not_for_ever() {
 }
 
 #[test]
+fn a_call_may_lead_to_another_stack_that_is_known_and_to_no_other() {
+    let mut image = program();
+    let in_f = image.call(0x1080);
+    let in_h = image.call(0x3050);
+    // h saves rbp, keeps the caller's stack pointer in it, and goes on upon another stack, as deferred procedure calls do.
+    let switching = image.info(1, 4, RBP, &[[4, 3], push(1, RBP)], &[]);
+    image.function(0x3000, 0x3100, switching);
+    // From the bottom: the stack of the thread, of which h's frame and f are; above it the other one, which h called on.
+    let thread = [0xaa, in_f, 3, 4, 5, 6, 0xbb, 0];
+    let other = [1, 2, in_h, 4];
+    let stack = [&thread[..], &other].concat();
+    let leaf = Registers::new(Va(BASE + 0x6000), Va(STACK + 10 * 8));
+    let mut registers = leaf;
+    registers.set(Register::RBP, STACK);
+    let bounds = |from: u64, to: u64| Some(Bounds { limit: Va(STACK + from * 8), base: Va(STACK + to * 8) });
+    let walk = |others| {
+        let options = Options { bounds: bounds(8, 12), others, ..options(12) };
+        walk_x64(&Words(stack.clone()), &One(Some(Rc::new(image.clone()))), &registers, &options)
+    };
+    let known = walk([bounds(0, 8), None, None]);
+    assert_eq!(found(&known)[1..], [(0x3050, Trust::Unwind), (0x1080, Trust::Unwind)]);
+    assert_eq!(known.stop, Stop::EndOfStack);
+    let unknown = walk([None; OTHER_STACKS]);
+    assert_eq!(found(&unknown)[1..], [(0x3050, Trust::Unwind)]);
+    assert!(matches!(unknown.gaps[0].reason, Reason::NoCaller(_)), "{:?}", unknown.gaps);
+}
+
+#[test]
 fn a_stack_that_ends_too_early_says_where() {
     let mut image = program();
     let in_g = image.call(0x2050);

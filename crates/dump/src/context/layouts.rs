@@ -275,6 +275,24 @@ pub(super) static TRAP_FRAME_X64: TrapFrame = TrapFrame {
     stack_pointer_slot: None,
 };
 
+/// `KTRAP_FRAME` of x86 from Windows 8.1 on: four registers moved down by a word.
+pub(super) static TRAP_FRAME_X86_9600: TrapFrame = TrapFrame {
+    registers: &[
+        ("edx", 0x38),
+        ("ecx", 0x3c),
+        ("eax", 0x40),
+        ("edi", 0x54),
+        ("esi", 0x58),
+        ("ebx", 0x5c),
+        ("ebp", 0x60),
+        ("eip", 0x68),
+        ("cs", 0x6c),
+        ("efl", 0x70),
+    ],
+    absent: &["ss"],
+    stack_pointer_slot: Some(0x74),
+};
+
 /// `KTRAP_FRAME` of x86 up to Windows 8.
 pub(super) static TRAP_FRAME_X86: TrapFrame = TrapFrame {
     registers: &[

@@ -84,14 +84,15 @@ impl Context {
         Ok(Self { machine, flags, layout, bytes: whole.into(), absent: Vec::new() })
     }
 
-    /// The registers that a kernel trap frame (`KTRAP_FRAME`) saved. A trap frame does not hold all of them: those it
-    /// lacks are left out of [`Context::registers`].
+    /// The registers that a kernel trap frame (`KTRAP_FRAME`) of a build saved. A trap frame does not hold all of them:
+    /// those it lacks are left out of [`Context::registers`].
     ///
     /// # Errors
     /// If the bytes are too short, or the architecture's trap frames are not known.
-    pub fn from_trap_frame(machine: Machine, bytes: &[u8], origin: u64) -> Result<Self, ReadError> {
+    pub fn from_trap_frame(machine: Machine, build: u32, bytes: &[u8], origin: u64) -> Result<Self, ReadError> {
         let (layout, frame) = match machine {
             Machine::X64 => (&layouts::X64, &layouts::TRAP_FRAME_X64),
+            Machine::X86 if build >= 9_600 => (&layouts::X86, &layouts::TRAP_FRAME_X86_9600),
             Machine::X86 => (&layouts::X86, &layouts::TRAP_FRAME_X86),
             other => {
                 return Err(ReadError::invalid("trap frame architecture", origin, u64::from(other.pointer_size())));
@@ -280,11 +281,22 @@ mod tests {
         let mut frame = vec![0; 0x190];
         frame[0x168..0x170].copy_from_slice(&0x1234_u64.to_le_bytes());
         frame[0x180..0x188].copy_from_slice(&0x5678_u64.to_le_bytes());
-        let context = Context::from_trap_frame(Machine::X64, &frame, 0).unwrap();
+        let context = Context::from_trap_frame(Machine::X64, 19_041, &frame, 0).unwrap();
         assert_eq!((context.instruction_pointer(), context.stack_pointer()), (Va(0x1234), Va(0x5678)));
         assert!(context.registers().iter().any(|register| register.name == "rax"));
         assert!(!context.registers().iter().any(|register| register.name == "r12"));
-        assert!(Context::from_trap_frame(Machine::X64, &frame[..0x180], 0).is_err());
+        assert!(Context::from_trap_frame(Machine::X64, 19_041, &frame[..0x180], 0).is_err());
+    }
+
+    #[test]
+    fn trap_frames_of_x86_moved_in_windows_8_1() {
+        let mut frame = vec![0; 0x8c];
+        frame[0x40] = 1;
+        frame[0x44] = 2;
+        let eax = |build| {
+            Context::from_trap_frame(Machine::X86, build, &frame, 0x8c00_0000).unwrap().register("eax").unwrap().value
+        };
+        assert_eq!((eax(7_601), eax(9_600)), (2, 1));
     }
 
     #[test]

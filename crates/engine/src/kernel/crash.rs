@@ -21,11 +21,11 @@ pub(super) fn crash(dump: &KernelDump, memory: &dyn Memory, notes: &mut Vec<Note
     let (mut context, mut exception) = (None, None);
     match context_source(code, parameters) {
         ContextSource::ContextRecord { parameter, address, exception: record } => {
-            context = pointed(memory, dump.machine(), parameter, Va(address), Kind::Context, notes);
+            context = pointed(memory, dump, parameter, Va(address), Kind::Context, notes);
             exception = record.and_then(|(number, at)| record_at(memory, dump, number, Va(at)));
         }
         ContextSource::TrapFrame { parameter, address, exception: record } => {
-            context = pointed(memory, dump.machine(), parameter, Va(address), Kind::TrapFrame, notes);
+            context = pointed(memory, dump, parameter, Va(address), Kind::TrapFrame, notes);
             exception = record.and_then(|(number, at)| record_at(memory, dump, number, Va(at)));
         }
         ContextSource::DoubleFault { parameter, address, instruction } => {
@@ -63,7 +63,7 @@ enum Kind {
 /// The registers where a bug-check parameter points.
 fn pointed(
     memory: &dyn Memory,
-    machine: Machine,
+    dump: &KernelDump,
     parameter: u8,
     at: Va,
     kind: Kind,
@@ -75,8 +75,8 @@ fn pointed(
     };
     let source = alloc::format!("{what} at bug check parameter {parameter}");
     let parsed = match kind {
-        Kind::Context => context_at(memory, machine, at),
-        Kind::TrapFrame => trap_frame_at(memory, machine, at),
+        Kind::Context => context_at(memory, dump.machine(), at),
+        Kind::TrapFrame => trap_frame_at(memory, dump.machine(), dump.header().build, at),
     };
     match parsed {
         Ok(context) => Some((context, source)),
@@ -99,7 +99,7 @@ fn double_fault(
     instruction: Va,
 ) -> Option<(Context, String)> {
     if machine == Machine::X64 {
-        let context = trap_frame_at(memory, machine, at).ok()?;
+        let context = trap_frame_at(memory, machine, 0, at).ok()?;
         let source = alloc::format!("trap frame at bug check parameter {parameter}");
         return (context.instruction_pointer() == instruction).then_some((context, source));
     }

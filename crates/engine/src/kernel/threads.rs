@@ -25,9 +25,9 @@ pub(crate) fn context_at(memory: &dyn Memory, machine: Machine, at: Va) -> Resul
 }
 
 /// Reads a trap frame.
-pub(crate) fn trap_frame_at(memory: &dyn Memory, machine: Machine, at: Va) -> Result<Context, String> {
+pub(crate) fn trap_frame_at(memory: &dyn Memory, machine: Machine, build: u32, at: Va) -> Result<Context, String> {
     let bytes = memory.read_vec(at, trap_frame_size(machine)).map_err(|fault| format!("{fault}"))?;
-    Context::from_trap_frame(machine, &bytes, at.0).map_err(|error| format!("{error}"))
+    Context::from_trap_frame(machine, build, &bytes, at.0).map_err(|error| format!("{error}"))
 }
 
 /// Whether registers are those of user mode, by the code segment's privilege level. Nothing else is known of ARM64.
@@ -72,7 +72,7 @@ pub(crate) fn trap_frames(
             continue;
         }
         let frame = Va(slot.saturating_sub(PUSHED));
-        if let Ok(context) = trap_frame_at(memory, Machine::X64, frame) {
+        if let Ok(context) = trap_frame_at(memory, Machine::X64, 0, frame) {
             found.push((frame, context));
             if found.len() >= most {
                 break;
@@ -127,7 +127,7 @@ impl Full {
         let top = thread.initial_stack.and_then(|top| Some(Va(top.0.checked_sub(trap_frame_size(machine) as u64)?)));
         let (limit, base) = (thread.stack_limit?, thread.stack_base?);
         [thread.trap_frame, top].into_iter().flatten().find_map(|at| {
-            let context = trap_frame_at(&*self.kernel.space, machine, at).ok()?;
+            let context = trap_frame_at(&*self.kernel.space, machine, self.kernel.build, at).ok()?;
             let flags = context.register("efl")?.value;
             let plausible = at >= limit && at < base && is_user(&context) && flags & 2 != 0;
             let ip = context.instruction_pointer().0;
