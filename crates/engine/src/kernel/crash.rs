@@ -154,3 +154,59 @@ fn from_parameters(code: u32, parameters: [u64; 4]) -> Option<model::Exception> 
         source: "bug check parameters".into(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use dumplens_base::{Fault, ReadOutcome, Region, Searched};
+
+    /// Bytes at an address.
+    struct Bytes(u64, Vec<u8>);
+
+    impl Memory for Bytes {
+        fn read(&self, va: Va, buf: &mut [u8]) -> ReadOutcome {
+            let start = va.0.checked_sub(self.0).map(|start| start as usize);
+            match start.and_then(|start| self.1.get(start..start + buf.len())) {
+                Some(bytes) => {
+                    buf.copy_from_slice(bytes);
+                    ReadOutcome::complete(buf.len())
+                }
+                None => {
+                    ReadOutcome { filled: 0, fault: Some(Fault::NotInDump { va, searched: Searched::TriageBlocks }) }
+                }
+            }
+        }
+
+        fn next_region(&self, _: Va) -> Option<Region> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_double_fault_on_x86_leaves_the_interrupted_task_in_its_state_segment() {
+        let mut bytes = vec![0; 0x68];
+        for (offset, value) in [(0x20, 0x8260_1123_u32), (0x38, 0x8c00_1ff0), (0x3c, 0x8c00_2010), (0x44, 7)] {
+            bytes[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
+        }
+        let found = |memory: &Bytes| double_fault(memory, Machine::X86, 2, Va(0x8013_e000), Va(0));
+        let (context, source) = found(&Bytes(0x8013_e000, bytes.clone())).unwrap();
+        assert_eq!((context.instruction_pointer(), context.stack_pointer()), (Va(0x8260_1123), Va(0x8c00_1ff0)));
+        assert_eq!((context.frame_pointer(), context.register("edi").unwrap().value), (Va(0x8c00_2010), 7));
+        assert_eq!(source, "task state segment at bug check parameter 2");
+        // What is in user mode, or not there, is no task of this kernel.
+        bytes[0x23] = 0;
+        assert!(found(&Bytes(0x8013_e000, bytes)).is_none() && found(&Bytes(0, Vec::new())).is_none());
+    }
+
+    #[test]
+    fn a_double_fault_on_x64_is_believed_only_where_its_trap_frame_names_the_instruction() {
+        let mut frame = vec![0; 0x190];
+        frame[0x168..0x170].copy_from_slice(&0xffff_f801_2000_1123_u64.to_le_bytes());
+        let at = 0xffff_b200_0000_1e70;
+        let memory = Bytes(at, frame);
+        let found = |instruction| double_fault(&memory, Machine::X64, 2, Va(at), Va(instruction));
+        assert!(found(0xffff_f801_2000_1123).is_some());
+        assert!(found(0xffff_f801_2000_1124).is_none());
+    }
+}
