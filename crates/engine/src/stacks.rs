@@ -31,6 +31,7 @@ pub(crate) const FOLLOWS_CALL: &str = "follows a call instruction";
 const MOST_NAMES: usize = 8;
 
 /// What a walk needs beside the registers.
+#[derive(Clone, Copy)]
 pub(crate) struct StackWorld<'a> {
     pub(crate) memory: &'a dyn Memory,
     pub(crate) modules: &'a ModuleMap,

@@ -10,17 +10,20 @@ use dumplens_report::{
     protocol::{ContextChoice, Failure, FailureKind, StackOf, ThreadStack},
 };
 use dumplens_unwind::{Bounds, OTHER_STACKS};
-use dumplens_windows::Thread;
+use dumplens_windows::{Thread, wow64};
 
 use crate::{
     facts::{ThreadContext, ThreadEntry, World},
     kernel::{
-        threads::{Saved, bounds, context_at, is_user, trap_frame_at, trap_frames},
+        threads::{Saved, bounds, context_at, is_user, narrow, narrow_saved, trap_frame_at, trap_frames},
         user::{UserPart, entered},
     },
     session::Session,
     stacks::{self, StackWorld, Stacks, Walked, frame_pointers},
 };
+
+/// How the border to 32-bit code is marked.
+const NARROW: &str = "32-bit code (WOW64) from here on";
 
 /// Most trap frames that are offered as places to start from.
 const MOST_TRAP_FRAMES: usize = 16;
@@ -35,6 +38,8 @@ struct Start {
     bounds: Option<Bounds>,
     /// Of a kernel in physical memory.
     thread: Option<Thread>,
+    /// Environment block of a thread of a minidump.
+    teb: Option<Va>,
 }
 
 fn not_found(message: String) -> Failure {
@@ -68,6 +73,7 @@ impl World {
             // bounds say nothing then.
             bounds: entry.and_then(|entry| entry.bounds).filter(|bounds| on(context.stack_pointer(), *bounds)),
             thread: self.full.as_ref().and_then(|full| full.crashed.as_ref()).map(|(_, thread)| thread.clone()),
+            teb: entry.and_then(|entry| entry.row.teb).map(|teb| Va(teb.0)),
         };
         Some(self.walk(start, arguments))
     }
@@ -94,7 +100,10 @@ impl World {
             },
         };
         match saved {
-            Ok(saved) => self.registers_and_stack(Start { saved, id, bounds: entry.bounds, thread }, arguments),
+            Ok(saved) => self.registers_and_stack(
+                Start { saved, id, bounds: entry.bounds, thread, teb: entry.row.teb.map(|teb| Va(teb.0)) },
+                arguments,
+            ),
             Err(reason) => {
                 let mut stack = stacks::empty(id, reason);
                 // What is in user mode may be there although the kernel stack is not.
@@ -113,10 +122,9 @@ impl World {
 
     /// Walks a stack from its first part to its last.
     fn walk(&self, start: Start, arguments: bool) -> model::Stack {
-        let Start { saved: (context, source), id, bounds, thread } = start;
+        let Start { saved: (context, source), id, bounds, thread, teb } = start;
         let Some((full, thread)) = self.full.as_deref().zip(thread) else {
-            let walker = StackWorld { arguments, ..stack_world(self) };
-            return walker.walk(&context, &source, bounds.into(), id).stack;
+            return self.walk_in_file((&context, &source), bounds, id, teb, arguments);
         };
         if is_user(&context) && context.stack_pointer() < full.space.mode().kernel_start() {
             // It was interrupted in user mode: there is no part in the kernel.
@@ -148,6 +156,31 @@ impl World {
         stack
     }
 
+    /// Walks a stack of a dump that has no page tables. A 64-bit minidump of a 32-bit program has two of a thread.
+    fn walk_in_file(
+        &self,
+        (context, source): (&Context, &str),
+        bounds: Option<Bounds>,
+        id: Option<u64>,
+        teb: Option<Va>,
+        arguments: bool,
+    ) -> model::Stack {
+        let walker = StackWorld { arguments, ..stack_world(self) };
+        let user = self.windows && self.mode == Mode::User && context.machine() == Machine::X64;
+        let lower = teb.filter(|_| user).and_then(|teb| wow64(&*self.memory, teb));
+        let in_narrow = StackWorld { frame_pointers: frame_pointers(Machine::X86, true, false), ..walker };
+        if let Some(running) = narrow(context).filter(|_| user) {
+            let bounds = lower.and_then(|lower| lower.stack(&*self.memory)).map(|(limit, base)| Bounds { limit, base });
+            return in_narrow.walk(&running, source, bounds.into(), id).stack;
+        }
+        let mut stack = walker.walk(context, source, bounds.into(), id).stack;
+        if let Some(((registers, source), bounds)) = lower.and_then(|lower| narrow_saved(&*self.memory, &lower)) {
+            let part = in_narrow.walk(&registers, &source, bounds.into(), id).stack;
+            join(&mut stack, part, NARROW, &source, None);
+        }
+        stack
+    }
+
     /// Adds what a thread's stack has in user mode; `start` if unwinding led there, or else what was saved when the
     /// kernel was entered.
     fn add_user_parts(&self, stack: &mut model::Stack, thread: &Thread, start: Option<Saved>, arguments: bool) {
@@ -157,14 +190,18 @@ impl World {
             let (at, context) = full.entry_of(thread)?;
             Some((context, format!("trap frame at {at}")))
         });
-        let Some(start) = start else { return };
+        let Some((context, source)) = start else { return };
         let trust = unwound.then_some(model::Trust::Unwind);
-        match full.native_part(thread, start, &self.symbols) {
-            Ok(part) => self.add_part(stack, &part, "user mode from here on", trust, arguments),
-            Err(reason) => stack.warnings.push(format!("the part in user mode is not shown: {reason}")),
+        let running = narrow(&context).map(|context| (context, source.clone()));
+        let in_narrow = running.is_some();
+        if !in_narrow {
+            match full.native_part(thread, (context, source), &self.symbols) {
+                Ok(part) => self.add_part(stack, &part, "user mode from here on", trust, arguments),
+                Err(reason) => stack.warnings.push(format!("the part in user mode is not shown: {reason}")),
+            }
         }
-        if let Some(part) = full.wow64_part(thread, &self.symbols) {
-            self.add_part(stack, &part, "32-bit code (WOW64) from here on", None, arguments);
+        if let Some(part) = full.wow64_part(thread, running, &self.symbols) {
+            self.add_part(stack, &part, NARROW, trust.filter(|_| in_narrow), arguments);
         }
     }
 
@@ -187,17 +224,24 @@ impl World {
         };
         let bounds = part.bounds.filter(|bounds| on(context.stack_pointer(), *bounds));
         let mut user = walker.walk(context, source, bounds.into(), stack.thread).stack;
-        if let Some(first) = user.frames.iter_mut().find(|frame| !frame.inline) {
-            first.trust = trust.unwrap_or(first.trust);
-            let whence = if source.is_empty() { note.into() } else { format!("{note}; {source}") };
-            first.note = Some(first.note.take().map_or(whence.clone(), |known| format!("{whence}; {known}")));
-        }
-        stack.frames.append(&mut user.frames);
-        stack.stop = user.stop;
-        for warning in user.warnings.into_iter().chain(part.half.trouble.clone()) {
-            if !stack.warnings.contains(&warning) {
-                stack.warnings.push(warning);
-            }
+        user.warnings.extend(part.half.trouble.clone());
+        join(stack, user, note, source, trust);
+    }
+}
+
+/// Adds a further part to a stack. `trust` is for its first frame, if that was found otherwise than as a context.
+fn join(stack: &mut model::Stack, part: model::Stack, note: &str, source: &str, trust: Option<model::Trust>) {
+    let from = stack.frames.len();
+    stack.frames.extend(part.frames);
+    if let Some(first) = stack.frames.iter_mut().skip(from).find(|frame| !frame.inline) {
+        first.trust = trust.unwrap_or(first.trust);
+        let whence = if source.is_empty() { note.into() } else { format!("{note}; {source}") };
+        first.note = Some(first.note.take().map_or(whence.clone(), |known| format!("{whence}; {known}")));
+    }
+    stack.stop = part.stop;
+    for warning in part.warnings {
+        if !stack.warnings.contains(&warning) {
+            stack.warnings.push(warning);
         }
     }
 }
@@ -253,7 +297,8 @@ impl Session {
                 let saved = full.context_of(processor);
                 let saved = saved
                     .ok_or_else(|| not_found(format!("the registers of processor {number} are not in the dump")))?;
-                Ok(world.registers_and_stack(Start { saved, id: None, bounds: None, thread: None }, arguments))
+                Ok(world
+                    .registers_and_stack(Start { saved, id: None, bounds: None, thread: None, teb: None }, arguments))
             }
             StackOf::Context { address } => {
                 let context = context_at(&*world.memory, machine, Va(address.0));
@@ -310,7 +355,7 @@ impl World {
         let thread = self.full.as_ref().zip(object).map(|(full, object)| full.kernel.thread(Va(object.0)));
         let own = thread.as_ref().and_then(bounds).or_else(|| listed.and_then(|entry| entry.bounds));
         let id = listed.map(|entry| entry.row.id);
-        self.registers_and_stack(Start { saved, id, bounds: own, thread }, arguments)
+        self.registers_and_stack(Start { saved, id, bounds: own, thread, teb: None }, arguments)
     }
 
     /// Takes the registers of the fault from its trap frame, where the bug check names the instruction and the header has

@@ -28,7 +28,8 @@ fn dump(ip: u64, stack: &[u64], modules: &[TestModule], memory: &[(u64, Vec<u8>)
     let registers = context(Arch::X64, Registers { ip, sp: STACK, ..Registers::default() });
     let mut dump = MinidumpBuilder::new(1_700_000_000, 2);
     dump.system_info(9, 2, (10, 0, 19045), 4).modules(modules);
-    let thread = TestThread { id: 7, name: None, stack_at: STACK, stack: words(stack), context: registers.clone() };
+    let thread =
+        TestThread { teb: 0, id: 7, name: None, stack_at: STACK, stack: words(stack), context: registers.clone() };
     dump.threads(&[thread]).exception(7, &exception_record(0xc000_0005, ip, &[0, 0]), &registers);
     let mut memory = memory.to_vec();
     memory.push((STACK, words(stack)));
@@ -51,6 +52,61 @@ fn frames(stack: &Stack) -> Vec<(u64, Trust, Option<&str>)> {
         |frame: &dumplens_report::model::Frame| (frame.address.0.wrapping_sub(BASE), frame.trust, frame.note.clone());
     let rows = stack.frames.iter().map(row);
     rows.map(|(address, trust, note)| (address, trust, note.map(|note| &*note.leak()))).collect()
+}
+
+/// A 64-bit dump of a 32-bit program: the processor ran 64-bit code, or 32-bit code.
+fn narrow(code_segment: u16) -> Stack {
+    const TEB: u64 = 0x7efd_b000;
+    const AREA: u64 = 0x8_f000;
+    const NARROW_STACK: u64 = 0x18_f000;
+    let module = |base, path: &str| TestModule { base, size: 0x8000, path: path.into(), ..TestModule::default() };
+    let modules = [module(BASE, "C:\\Windows\\System32\\wow64cpu.dll"), module(0x40_0000, "C:\\old\\ledger.exe")];
+    let lower = Registers { ip: 0x40_1234, sp: NARROW_STACK, fp: NARROW_STACK + 0x10, ..Registers::default() };
+    let (ip, sp, fp) = match code_segment {
+        0x23 => (0x40_1238, NARROW_STACK, NARROW_STACK + 0x10),
+        _ => (BASE + 0x1005, STACK, 0),
+    };
+    let mut registers = context(Arch::X64, Registers { ip, sp, fp, ..Registers::default() });
+    registers[0x38..0x3a].copy_from_slice(&code_segment.to_le_bytes());
+    let mut dump = MinidumpBuilder::new(1_700_000_000, 2);
+    dump.system_info(9, 2, (10, 0, 19045), 4).modules(&modules);
+    let thread = TestThread { teb: TEB, id: 7, name: None, stack_at: STACK, stack: words(&[0; 8]), context: registers };
+    dump.threads(&[thread]);
+    let mut block = vec![0; 0x3000];
+    let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0x1488, &AREA.to_le_bytes());
+    put(0x2004, &(NARROW_STACK as u32 + 0x1000).to_le_bytes());
+    put(0x2008, &(NARROW_STACK as u32 - 0x1000).to_le_bytes());
+    put(0x2018, &(TEB as u32 + 0x2000).to_le_bytes());
+    put(0x2030, &0x7efd_f000_u32.to_le_bytes());
+    let mut area = vec![0; 4];
+    area.extend(context(Arch::X86, lower));
+    // The program's frame: the saved frame pointer, and a return address.
+    let mut stack = vec![0; 0x100];
+    stack[0x14..0x18].copy_from_slice(&0x40_2345_u32.to_le_bytes());
+    dump.memory(&[(TEB, block), (AREA, area), (NARROW_STACK, stack), (STACK, words(&[0; 8]))]);
+    let request = Request::Stack { of: StackOf::Thread { id: 7 }, arguments: false };
+    let Ok(Reply::Stack(found)) = ask(&mut open(dump.build()).unwrap(), request) else { panic!() };
+    found.stack
+}
+
+#[test]
+fn a_64_bit_dump_of_a_32_bit_program_shows_its_32_bit_stack() {
+    let rows = |stack: &Stack| -> Vec<(u64, Trust, Option<String>)> {
+        stack.frames.iter().map(|frame| (frame.address.0, frame.trust, frame.module.clone())).collect()
+    };
+    let (cpu, ledger) = (Some("wow64cpu".to_string()), Some("ledger".to_string()));
+    let waiting = narrow(0x33);
+    let expected = [
+        (BASE + 0x1005, Trust::Context, cpu),
+        (0x40_1234, Trust::Context, ledger.clone()),
+        (0x40_2345, Trust::FramePointer, ledger.clone()),
+    ];
+    assert_eq!(rows(&waiting), expected);
+    assert!(waiting.frames[1].note.as_deref().unwrap().starts_with("32-bit code (WOW64)"));
+    // What was saved is old while the program's own code runs.
+    let running = rows(&narrow(0x23));
+    assert_eq!(running, [(0x40_1238, Trust::Context, ledger.clone()), (0x40_2345, Trust::FramePointer, ledger)]);
 }
 
 #[test]

@@ -120,7 +120,7 @@ fn x86_and_arm64_minidumps_keep_their_frame_pointer_chains() {
             codeview: vec![],
         };
         dump.modules(&[module]);
-        dump.threads(&[TestThread { id: 7, name: None, stack_at: 0x2_0000, stack, context: context.clone() }]);
+        dump.threads(&[TestThread { teb: 0, id: 7, name: None, stack_at: 0x2_0000, stack, context: context.clone() }]);
         dump.exception(7, &exception_record(0xc000_0094, 0x40_1000, &[]), &context);
         let report = report(&mut open(dump.build()).unwrap());
         assert_eq!(report.dump.architecture.as_deref(), Some(name));

@@ -3,7 +3,7 @@
 use crate::asm::{Asm, structure};
 
 /// A module of a test minidump.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct TestModule {
     /// First address.
     pub base: u64,
@@ -22,6 +22,8 @@ pub struct TestModule {
 /// A thread of a test minidump.
 #[derive(Clone, Debug)]
 pub struct TestThread {
+    /// Thread environment block; 0 for one made of the id.
+    pub teb: u64,
     /// Thread id.
     pub id: u32,
     /// Name, for the ThreadNames stream.
@@ -151,7 +153,8 @@ impl MinidumpBuilder {
         for thread in threads {
             let (stack_size, stack) = self.blob(&thread.stack);
             let (context_size, context) = self.blob(&thread.context);
-            list.u32(thread.id).u32(0).u32(0x20).u32(8).u64(0x7ff0_0000_0000 + u64::from(thread.id) * 0x1000);
+            let teb = if thread.teb == 0 { 0x7ff0_0000_0000 + u64::from(thread.id) * 0x1000 } else { thread.teb };
+            list.u32(thread.id).u32(0).u32(0x20).u32(8).u64(teb);
             list.u64(thread.stack_at).u32(stack_size).u32(stack).u32(context_size).u32(context);
         }
         for thread in &named {

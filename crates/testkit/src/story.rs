@@ -231,6 +231,7 @@ pub fn application_null_call() -> Vec<u8> {
         stack.u64(KERNEL32 + 0x1_7374).zeros(0x20).u64(NTDLL + 0x4_cc91).zeros(0x28);
         let registers = Registers { ip: NTDLL + 0x9_d9d4, sp: at, ..Registers::default() };
         TestThread {
+            teb: 0,
             id,
             name: Some(name.into()),
             stack_at: at,
@@ -239,6 +240,7 @@ pub fn application_null_call() -> Vec<u8> {
         }
     };
     let main = TestThread {
+        teb: 0,
         id: 6_412,
         name: Some("main".into()),
         stack_at: STACK,

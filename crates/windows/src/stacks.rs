@@ -153,6 +153,14 @@ pub struct Wow64 {
     pub context: Va,
 }
 
+impl Wow64 {
+    /// The 32-bit stack's bounds.
+    #[must_use]
+    pub fn stack(&self, memory: &dyn Memory) -> Option<(Va, Va)> {
+        user_stack(memory, self.teb, 4)
+    }
+}
+
 /// Finds the 32-bit half of a thread from its 64-bit environment block. `None` if the thread has none: the block that
 /// would follow does not name itself.
 ///

@@ -5,7 +5,7 @@ use alloc::{format, string::String, vec::Vec};
 use dumplens_base::{Machine, Memory, MemoryExt, Va};
 use dumplens_dump::Context;
 use dumplens_unwind::{Bounds, Modules, OTHER_STACKS, Target};
-use dumplens_windows::{Processor, Thread, processor_stack};
+use dumplens_windows::{Processor, Thread, Wow64, processor_stack};
 
 use super::Full;
 use crate::modules::ModuleMap;
@@ -33,6 +33,42 @@ pub(crate) fn trap_frame_at(memory: &dyn Memory, machine: Machine, build: u32, a
 /// Whether registers are those of user mode, by the code segment's privilege level. Nothing else is known of ARM64.
 pub(crate) fn is_user(context: &Context) -> bool {
     context.register("cs").is_some_and(|cs| cs.value & 3 == 3)
+}
+
+/// The 32-bit registers of an x64 context that ran 32-bit code.
+pub(crate) fn narrow(context: &Context) -> Option<Context> {
+    /// Code segment of 32-bit programs on 64-bit Windows.
+    const NARROW_CODE: u64 = 0x23;
+    const NAMES: [(&str, &str); 10] = [
+        ("eip", "rip"),
+        ("esp", "rsp"),
+        ("ebp", "rbp"),
+        ("eax", "rax"),
+        ("ebx", "rbx"),
+        ("ecx", "rcx"),
+        ("edx", "rdx"),
+        ("esi", "rsi"),
+        ("edi", "rdi"),
+        ("efl", "efl"),
+    ];
+    if context.machine() != Machine::X64 || context.register("cs")?.value != NARROW_CODE {
+        return None;
+    }
+    let known = context.registers();
+    let value = |name: &str| known.iter().find(|register| register.name == name).map(|register| register.value);
+    let lower = NAMES.iter().filter_map(|(narrow, wide)| Some((*narrow, value(wide)? & 0xffff_ffff)));
+    Context::of_registers(Machine::X86, &lower.collect::<Vec<_>>())
+}
+
+/// The 32-bit registers that a 64-bit system keeps of a thread while 64-bit code runs, and the bounds of their stack.
+/// `None` if they are absent or are no registers of that stack.
+pub(crate) fn narrow_saved(memory: &dyn Memory, half: &Wow64) -> Option<(Saved, Option<Bounds>)> {
+    let registers = context_at(memory, Machine::X86, half.context).ok()?;
+    let bounds = half.stack(memory).map(|(limit, base)| Bounds { limit, base });
+    let (ip, sp) = (registers.instruction_pointer(), registers.stack_pointer());
+    let plausible = ip.0 >= 0x1_0000 && bounds.is_none_or(|bounds| sp >= bounds.limit && sp < bounds.base);
+    let source = format!("32-bit registers saved at {}", half.context);
+    plausible.then_some(((registers, source), bounds))
 }
 
 /// Trap frames of x64 between two addresses: places that read as the frame that the processor pushes when it is

@@ -6,11 +6,11 @@ use dumplens_base::{Machine, Memory, Va};
 use dumplens_dump::{Context, Module};
 use dumplens_paging::AddressSpace;
 use dumplens_unwind::Bounds;
-use dumplens_windows::{Process, Thread, Wow64, user_modules, user_stack, wow64};
+use dumplens_windows::{Process, Thread, user_modules, user_stack, wow64};
 
 use super::{
     Full, full,
-    threads::{Saved, context_at},
+    threads::{Saved, narrow_saved},
 };
 use crate::{
     images::Images,
@@ -56,24 +56,21 @@ impl Full {
         Ok(UserPart { space, half, start, bounds })
     }
 
-    /// The 32-bit part of a thread's stack, where a 64-bit system runs a 32-bit program.
-    pub(crate) fn wow64_part(&self, thread: &Thread, symbols: &Symbols) -> Option<UserPart> {
+    /// The 32-bit part of a thread's stack, where a 64-bit system runs a 32-bit program; `running` has the registers if
+    /// its code ran, and otherwise those are taken that were saved when it left 32-bit code.
+    pub(crate) fn wow64_part(&self, thread: &Thread, running: Option<Saved>, symbols: &Symbols) -> Option<UserPart> {
         if self.kernel.machine() != Machine::X64 {
             return None;
         }
         let process = self.owner(thread)?;
         let space = self.space_of(process.address)?;
-        let Wow64 { teb, peb, context } = wow64(&*space, thread.teb?)?;
-        let registers = context_at(&*space, Machine::X86, context).ok()?;
-        let stack = user_stack(&*space, teb, 4);
-        let bounds = stack.map(|(limit, base)| Bounds { limit, base });
-        // While the program itself runs, the processor has its registers and these are old.
-        let (ip, sp) = (registers.instruction_pointer(), registers.stack_pointer());
-        if ip.0 < 0x1_0000 || bounds.is_some_and(|bounds| sp < bounds.limit || sp >= bounds.base) {
-            return None;
-        }
-        let half = self.half(&process, &space, Some(peb), true, symbols);
-        Some(UserPart { space, half, start: (registers, format!("32-bit registers saved at {context}")), bounds })
+        let lower = wow64(&*space, thread.teb?)?;
+        let (start, bounds) = match running {
+            Some(start) => (start, lower.stack(&*space).map(|(limit, base)| Bounds { limit, base })),
+            None => narrow_saved(&*space, &lower)?,
+        };
+        let half = self.half(&process, &space, Some(lower.peb), true, symbols);
+        Some(UserPart { space, half, start, bounds })
     }
 
     /// The process that a thread belongs to, which is not the one it may be attached to.
