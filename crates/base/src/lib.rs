@@ -20,6 +20,7 @@ mod bytes;
 mod cache;
 mod error;
 mod fault;
+pub mod frame;
 mod machine;
 mod memory;
 mod note;

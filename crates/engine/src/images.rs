@@ -3,7 +3,7 @@
 use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
 use core::cell::RefCell;
 
-use dumplens_base::{Machine, Memory, Va};
+use dumplens_base::{Machine, Memory, Va, frame::FrameAt};
 use dumplens_dump::Module;
 use dumplens_image::{Directory, FileImage, Headers, Image, ImageBytes, MappedImage, Section};
 use dumplens_unwind::{
@@ -95,6 +95,12 @@ impl Modules for Lookup<'_> {
         };
         let code = Code { base: module.base, headers, mapped: MappedImage::new(self.memory, module.base), file };
         (code.headers().machine == self.machine).then(|| -> Rc<dyn CodeImage + '_> { Rc::new(code) })
+    }
+
+    fn frame(&self, address: Va) -> Option<FrameAt> {
+        let named = self.modules.find(address)?;
+        let rva = address.offset_from(named.module.base).and_then(|rva| u32::try_from(rva).ok())?;
+        named.symbols.names.as_ref()?.frame(rva)
     }
 }
 

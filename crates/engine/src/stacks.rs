@@ -15,7 +15,7 @@ use dumplens_report::{
 };
 use dumplens_unwind::{
     self as unwind, Bounds, CallSite, Entered, Entry, FramePointers, Gap, OTHER_STACKS, Options, Reason, Stop, arm64,
-    x64,
+    x64, x86,
 };
 
 use crate::{
@@ -39,7 +39,7 @@ pub(crate) struct StackWorld<'a> {
     /// Files that were dropped: images among them.
     pub(crate) files: &'a [Rc<SymbolFile>],
     pub(crate) frame_pointers: FramePointers,
-    /// Whether the dump is of Windows, where x64 and ARM64 code have unwind data.
+    /// Whether the dump is of Windows, where x64 and ARM64 code have unwind data, and x86 code frame data in its PDB.
     pub(crate) windows: bool,
     /// Whether frames tell the words of their arguments.
     pub(crate) arguments: bool,
@@ -140,12 +140,15 @@ impl StackWorld<'_> {
     fn walk_frames(&self, context: &Context, Stacks { bounds, others }: Stacks) -> unwind::Stack {
         let frame_pointers = self.frame_pointers;
         let machine = context.machine();
-        if self.windows && matches!(machine, Machine::X64 | Machine::Arm64) {
+        if self.windows && matches!(machine, Machine::X64 | Machine::X86 | Machine::Arm64) {
             let options = Options { bounds, others, frame_pointers, most_frames: unwind::MAX_UNWOUND_FRAMES };
             let (memory, modules, images, files) = (self.memory, self.modules, self.images, self.files);
             let lookup = Lookup { memory, modules, images, files, machine };
             if machine == Machine::Arm64 {
                 return unwind::walk_arm64(memory, &lookup, &arm64_registers(context), arm64::PAC_MASK, &options);
+            }
+            if machine == Machine::X86 {
+                return unwind::walk_x86(memory, &lookup, &x86_registers(context), &options);
             }
             return unwind::walk_x64(memory, &lookup, &x64_registers(context), &options);
         }
@@ -163,7 +166,7 @@ impl StackWorld<'_> {
     /// there and does not help, with the first reason.
     fn gaps(&self, gaps: &[Gap]) -> Vec<String> {
         let mut seen = Vec::new();
-        let mut absent = Vec::new();
+        let (mut absent, mut no_frames) = (Vec::new(), Vec::new());
         let mut warnings = Vec::new();
         for gap in gaps {
             let Some(named) = self.modules.find(gap.ip).filter(|named| !seen.contains(&named.module.base)) else {
@@ -175,17 +178,24 @@ impl StackWorld<'_> {
                 Reason::Data(stop) if !stop.is_absence() => {
                     warnings.push(alloc::format!("{} cannot be unwound: {stop}", location()));
                 }
+                Reason::Frame(stop) if !stop.is_absence() => {
+                    warnings.push(alloc::format!("{} cannot be unwound: {stop}", location()));
+                }
                 Reason::NoCaller(_) => {
                     warnings.push(alloc::format!("unwinding {} leads to no caller", location()));
                 }
+                Reason::Frame(_) => no_frames.push(named.module.file_name()),
                 Reason::NoImage | Reason::Data(_) => absent.push(named.module.file_name()),
             }
         }
-        if !absent.is_empty() {
-            let more = absent.len().saturating_sub(MOST_NAMES);
-            absent.truncate(MOST_NAMES);
+        for (mut names, what) in [(absent, "unwind data"), (no_frames, "frame data (their PDBs have it)")] {
+            if names.is_empty() {
+                continue;
+            }
+            let more = names.len().saturating_sub(MOST_NAMES);
+            names.truncate(MOST_NAMES);
             let more = if more > 0 { alloc::format!(" and {more} more") } else { String::new() };
-            let text = alloc::format!("no unwind data for {}{more}: frames below may be wrong", absent.join(", "));
+            let text = alloc::format!("no {what} for {}{more}: frames below may be wrong", names.join(", "));
             warnings.insert(0, text);
         }
         warnings.truncate(MOST_NAMES);
@@ -254,6 +264,19 @@ fn x64_registers(context: &Context) -> x64::Registers {
     for register in names {
         if let Some(known) = captured.iter().find(|known| known.name == register.name()) {
             registers.set(register, known.value);
+        }
+    }
+    registers
+}
+
+/// The registers of an x86 context that were captured.
+fn x86_registers(context: &Context) -> x86::Registers {
+    let narrow = |address: Va| address.0 as u32;
+    let mut registers = x86::Registers::new(narrow(context.instruction_pointer()), narrow(context.stack_pointer()));
+    let captured = context.registers();
+    for register in x86::Register::all() {
+        if let Some(known) = captured.iter().find(|known| known.name == register.name()) {
+            registers.set(register, known.value as u32);
         }
     }
     registers

@@ -3,6 +3,7 @@ use dumplens_base::{Memory, Va};
 use crate::{
     arm64,
     x64::{self, At, CodeImage, Rule, Stop},
+    x86,
 };
 
 /// What is known of the last frame's registers, where frames are unwound.
@@ -11,6 +12,7 @@ pub(crate) enum Known {
     /// Frames are not unwound.
     Nothing,
     X64(x64::Registers),
+    X86(x86::Registers),
     /// With the bits that pointer authentication uses.
     Arm64(arm64::Registers, u64),
 }
@@ -43,6 +45,16 @@ impl Known {
                 }
                 Self::X64(registers)
             }
+            Self::X86(before) => {
+                let mut registers = x86::Registers::new(ip.0 as u32, sp.0 as u32);
+                // Between the frames that were not seen nobody may have changed the frame pointer: a value that still
+                // points up the stack is tried.
+                let before = before.get(x86::Register::EBP).filter(|ebp| u64::from(*ebp) >= sp.0);
+                if let Some(ebp) = fp.map(|fp| fp.0 as u32).or(before) {
+                    registers.set(x86::Register::EBP, ebp);
+                }
+                Self::X86(registers)
+            }
             Self::Arm64(_, mask) => {
                 let mut registers = arm64::Registers::new(ip, sp);
                 if let Some(fp) = fp {
@@ -73,10 +85,10 @@ impl Known {
         }
     }
 
-    /// Unwinds one frame. `None` where frames are not unwound.
+    /// Unwinds one frame with the unwind data of its image. `None` where frames are not unwound so.
     pub(crate) fn step(self, memory: &dyn Memory, image: &dyn CodeImage, at: At) -> Option<Result<Caller, Stop>> {
         match self {
-            Self::Nothing => None,
+            Self::Nothing | Self::X86(_) => None,
             Self::X64(registers) => Some(x64::step(memory, image, &registers, at).map(|stepped| {
                 let x64::Stepped { registers, at, rule, certain } = stepped;
                 let fp = Va(registers.get(x64::Register::RBP).unwrap_or_default());
@@ -92,9 +104,10 @@ impl Known {
     }
 
     /// Whether a function that holds code at `rva` is in the image's function table. Says yes where that cannot be
-    /// read.
+    /// read, or there is none.
     pub(crate) fn has_function(self, image: &dyn CodeImage, rva: u32) -> bool {
         match self {
+            Self::X86(_) => true,
             Self::Arm64(..) => !matches!(arm64::function(image, rva), Ok(None)),
             _ => !matches!(image.function(rva), Ok(None)),
         }

@@ -1,12 +1,13 @@
 use alloc::{rc::Rc, vec::Vec};
 
-use dumplens_base::{Fault, Machine, Memory, Va};
+use dumplens_base::{Fault, Machine, Memory, Va, frame::FrameAt};
 
 use crate::{
     CallSite, arm64,
     known::Known,
     walker::Walker,
     x64::{self, CodeImage},
+    x86,
 };
 
 /// Most frames of one stack. Deeper ones are runaway recursion or damage, and the stop reason says so.
@@ -75,6 +76,12 @@ pub trait Modules {
         let _ = address;
         None
     }
+
+    /// How the x86 code at `address` lays out its frame, as its PDB tells. `None` if nothing is known.
+    fn frame(&self, address: Va) -> Option<FrameAt> {
+        let _ = address;
+        None
+    }
 }
 
 /// How a frame was found.
@@ -82,7 +89,7 @@ pub trait Modules {
 pub enum Trust {
     /// The instruction pointer of the context.
     Context,
-    /// The image's unwind data.
+    /// The image's unwind data, or the PDB's frame data.
     Unwind,
     /// The chain of frame pointers.
     FramePointer,
@@ -129,6 +136,8 @@ pub enum Reason {
     NoImage,
     /// The unwind data is absent, damaged, or builds on what is not known.
     Data(x64::Stop),
+    /// The frame data of x86 code is absent, damaged, or builds on what is not known.
+    Frame(x86::Stop),
     /// Unwinding leads to something that cannot be a caller.
     NoCaller(Va),
 }
@@ -200,6 +209,17 @@ pub fn walk_x64(memory: &dyn Memory, modules: &dyn Modules, registers: &x64::Reg
     let fp = Va(registers.get(x64::Register::RBP).unwrap_or_default());
     let start = Registers { machine: Machine::X64, ip: registers.rip, sp: registers.rsp, fp, lr: None };
     Walker::new(memory, modules, Machine::X64, options).walk(start, Known::X64(*registers))
+}
+
+/// Walks the stack of an x86 context with the frame data of its modules, and by other means where that is absent: frame
+/// pointers, then a scan.
+///
+/// Always ends: every step moves the stack pointer up but those over a trap, of which there are few.
+#[must_use]
+pub fn walk_x86(memory: &dyn Memory, modules: &dyn Modules, registers: &x86::Registers, options: &Options) -> Stack {
+    let fp = Va(registers.get(x86::Register::EBP).unwrap_or_default().into());
+    let start = Registers { machine: Machine::X86, ip: registers.ip(), sp: registers.sp(), fp, lr: None };
+    Walker::new(memory, modules, Machine::X86, options).walk(start, Known::X86(*registers))
 }
 
 /// Walks the stack of an ARM64 context with the unwind data of its images, and by other means where that is absent.

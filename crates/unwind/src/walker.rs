@@ -1,3 +1,5 @@
+mod x86;
+
 use alloc::{rc::Rc, vec::Vec};
 
 use dumplens_base::{Fault, Machine, Memory, MemoryExt, Va};
@@ -139,14 +141,11 @@ impl<'a> Walker<'a> {
         if !self.known.is_unwound() || self.modules.target(ip) == Target::Nothing {
             return Unwound::No;
         }
-        let modules = self.modules;
-        let Some(image) = modules.image(ip) else { return self.gap(ip, Reason::NoImage) };
-        let Some(stepped) = self.known.step(self.memory, &*image, self.at) else { return Unwound::No };
-        let caller = match stepped {
+        let caller = match self.step(ip) {
             Ok(caller) => caller,
             // After a guess the place may be wrong; otherwise the stack ends here.
-            Err(x64::Stop::Stack(fault)) if self.sure => return Unwound::End(Stop::Unreadable(fault)),
-            Err(stop) => return self.gap(ip, Reason::Data(stop)),
+            Err(Reason::Data(x64::Stop::Stack(fault))) if self.sure => return Unwound::End(Stop::Unreadable(fault)),
+            Err(reason) => return self.gap(ip, reason),
         };
         let Caller { ip: rip, sp: rsp, .. } = caller;
         let sure = self.sure && caller.certain;
@@ -171,7 +170,8 @@ impl<'a> Walker<'a> {
         {
             self.options.bounds = Some(other);
         }
-        if rip.0 == 0 && !interrupted {
+        // On x86 a wrong frame may be read as one that returns to zero.
+        if rip.0 == 0 && !interrupted && (self.machine != Machine::X86 || self.is_near_base(rsp)) {
             return Unwound::End(Stop::EndOfStack);
         }
         if !sure && !interrupted && !self.is_return_address(rip) {
@@ -184,11 +184,31 @@ impl<'a> Walker<'a> {
         self.sp = rsp;
         self.fp = caller.fp;
         self.sure = sure;
-        let from_kernel = ip.0 >> 63 == 1 && rip.0 >> 63 == 0;
+        let from_kernel = self.is_system(ip) && !self.is_system(rip);
         if interrupted && from_kernel && rip.0 >= 0x1_0000 && self.modules.target(rip) == Target::Nothing {
             return Unwound::End(Stop::UserMode);
         }
         Unwound::Frame
+    }
+
+    /// The caller of the last frame, which is at `ip`.
+    fn step(&self, ip: Va) -> Result<Caller, Reason> {
+        if let Known::X86(registers) = &self.known {
+            return self.step_x86(registers);
+        }
+        let image = self.modules.image(ip).ok_or(Reason::NoImage)?;
+        let stepped = self.known.step(self.memory, &*image, self.at).ok_or(Reason::NoImage)?;
+        stepped.map_err(Reason::Data)
+    }
+
+    /// Whether an address is in the half of the address space that belongs to the system.
+    const fn is_system(&self, address: Va) -> bool {
+        if self.word == 8 { address.0 >> 63 == 1 } else { address.0 >> 31 == 1 }
+    }
+
+    /// Whether the first frame of a thread may stand here.
+    fn is_near_base(&self, sp: Va) -> bool {
+        self.options.bounds.is_none_or(|bounds| bounds.base.0.saturating_sub(sp.0) <= FIRST_FRAME)
     }
 
     fn gap(&mut self, ip: Va, reason: Reason) -> Unwound {
@@ -267,11 +287,8 @@ impl<'a> Walker<'a> {
         let Some(stepped) = self.known.guess(ip, sp, None).step(self.memory, &*image, At::Return) else { return true };
         match stepped {
             Ok(caller) if caller.rule == Rule::MachineFrame => true,
-            Ok(caller) if caller.ip.0 == 0 => {
-                // Zeros are common on a stack; only a thread's first frame returns to one.
-                let close = |base: Va| base.0.saturating_sub(caller.sp.0) <= FIRST_FRAME;
-                self.options.bounds.is_none_or(|bounds| close(bounds.base))
-            }
+            // Zeros are common on a stack; only a thread's first frame returns to one.
+            Ok(caller) if caller.ip.0 == 0 => self.is_near_base(caller.sp),
             Ok(caller) => self.is_return_address(caller.ip),
             // A frame that reaches beyond the stack is none; one that reaches beyond what was captured may be.
             Err(x64::Stop::Stack(fault)) => self.options.bounds.is_none_or(|bounds| fault.address() < bounds.base),

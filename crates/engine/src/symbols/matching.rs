@@ -2,6 +2,7 @@
 
 use alloc::{format, rc::Rc, string::String, vec::Vec};
 
+use dumplens_base::frame::FrameAt;
 use dumplens_dump::{DebugId, Guid, Module};
 use dumplens_image::CodeView;
 use dumplens_isf::Isf;
@@ -222,6 +223,13 @@ impl Names for SymbolFile {
                 let function = demangle(name, Style::Name).unwrap_or_else(|| name.into());
                 Some(Place { function, offset, file: None, line: None, inlines: Vec::new(), note: None })
             }
+        }
+    }
+
+    fn frame(&self, rva: u32) -> Option<FrameAt> {
+        match &self.content {
+            Content::Pdb(pdb) => pdb.frame(rva).ok().flatten(),
+            Content::Image(_) | Content::Isf(_) => None,
         }
     }
 }

@@ -10,7 +10,7 @@ pub(crate) mod needs;
 
 use alloc::{collections::BTreeMap, rc::Rc, string::String, vec::Vec};
 
-use dumplens_base::Va;
+use dumplens_base::{Va, frame::FrameAt};
 
 use dumplens_report::symbols::AddedSymbols;
 
@@ -44,10 +44,16 @@ pub(crate) struct InlinePlace {
     pub(crate) line: Option<u32>,
 }
 
-/// Something that names places in one image.
+/// Something that names places in one image, and may know more of them.
 pub(crate) trait Names {
     /// The function that holds an address, given relative to the image's base.
     fn place(&self, rva: u32) -> Option<Place>;
+
+    /// How x86 code at an address lays out its frame.
+    fn frame(&self, rva: u32) -> Option<FrameAt> {
+        let _ = rva;
+        None
+    }
 }
 
 /// What a session knows of symbol files.

@@ -30,6 +30,10 @@ struct Part {
 /// Numbers of the streams that the optional header lists; `0xffff` is none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ExtraStreams {
+    /// `FPO_DATA` records.
+    pub(crate) counts: u16,
+    /// `FrameData` records.
+    pub(crate) frames: u16,
     pub(crate) omap_to_source: u16,
     pub(crate) omap_from_source: u16,
     pub(crate) sections: u16,
@@ -275,6 +279,8 @@ fn extra(stream: &PdbStream, part: Part) -> Result<ExtraStreams, SymbolError> {
         _ => u16::MAX,
     };
     Ok(ExtraStreams {
+        counts: number(0),
+        frames: number(9),
         omap_to_source: number(3),
         omap_from_source: number(4),
         sections: number(5),

@@ -2,6 +2,7 @@
 
 mod container;
 mod dbi;
+mod frames;
 mod function;
 mod globals;
 mod ids;
@@ -23,6 +24,7 @@ use dumplens_base::{ByteSource as _, Bytes, Machine, Source};
 use self::{
     container::Container,
     dbi::Dbi,
+    frames::Frames,
     function::Function,
     globals::{Names, Nearest, Publics},
     ids::Items,
@@ -31,12 +33,13 @@ use self::{
     records::Record,
     stream::Pages,
 };
-pub(crate) use self::{globals::hash, stream::Window};
 pub use self::{
+    frames::FrameRecords,
     list::{LineRecord, ListedProcedure, ListedPublic, Procedures, PublicSymbols},
     places::Place,
     stream::PdbStream,
 };
+pub(crate) use self::{globals::hash, stream::Window};
 use crate::{Location, SymbolError, cache::Cache, demangle};
 
 /// Number of the stream with the identity, and of those with types, with debug information and with ids.
@@ -95,6 +98,7 @@ pub struct PdbFile {
     ids: OnceCell<Option<Items>>,
     types: OnceCell<Option<Items>>,
     names: OnceCell<Option<PdbStream>>,
+    frames: OnceCell<Frames>,
     modules: Cache<u32, Module>,
     functions: Cache<(u16, u32), Function>,
     files: Cache<u32, Rc<str>>,
@@ -148,6 +152,7 @@ impl PdbFile {
             ids: OnceCell::new(),
             types: OnceCell::new(),
             names: OnceCell::new(),
+            frames: OnceCell::new(),
             modules: Cache::new(budget / 4),
             functions: Cache::new(budget / 4),
             files: Cache::new(budget / 8),
@@ -274,17 +279,22 @@ impl PdbFile {
         Ok(Some(self.modules.insert(index, module, cost)))
     }
 
-    /// The name of a source file of a module; `file` is the offset of its record.
-    fn file_name(&self, module: &Module, file: u32) -> Result<Option<Rc<str>>, SymbolError> {
+    /// The text at `at` in the table of names; `None` if the PDB has no such table.
+    fn text(&self, at: u32, longest: usize, what: &'static str) -> Result<Option<Rc<str>>, SymbolError> {
         /// What stands before the names in their table.
         const HEADER: u64 = 12;
+        let Some(names) = filled(&self.names, || self.named_stream("/names"))? else { return Ok(None) };
+        let text = names.text(HEADER.saturating_add(at.into()), longest, what)?;
+        Ok(Some(String::from_utf8_lossy(&text).into()))
+    }
+
+    /// The name of a source file of a module; `file` is the offset of its record.
+    fn file_name(&self, module: &Module, file: u32) -> Result<Option<Rc<str>>, SymbolError> {
         let Some(at) = module.file(file)? else { return Ok(None) };
         if let Some(name) = self.files.get(at) {
             return Ok(Some(Rc::clone(&name)));
         }
-        let Some(names) = filled(&self.names, || self.named_stream("/names"))? else { return Ok(None) };
-        let name = names.text(HEADER.saturating_add(at.into()), PATH, "name of a source file")?;
-        let name: Rc<str> = String::from_utf8_lossy(&name).into();
+        let Some(name) = self.text(at, PATH, "name of a source file")? else { return Ok(None) };
         self.files.insert(at, Rc::clone(&name), name.len());
         Ok(Some(name))
     }
