@@ -117,6 +117,9 @@ impl<'a> Walker<'a> {
             self.guess(frame, Some(next_fp));
             return None;
         }
+        if self.is_last_link() {
+            return Some(Stop::EndOfStack);
+        }
         match self.scan(self.sp) {
             Ok(frame) => {
                 self.guess(frame, None);
@@ -275,7 +278,8 @@ impl<'a> Walker<'a> {
     /// The frame whose return address is the word at `slot`, if it could be one.
     fn candidate(&self, slot: Va) -> Result<Option<Frame>, Fault> {
         let ip = self.known.code_address(self.pointer(slot)?);
-        let sp = slot.checked_add(self.word).filter(|sp| self.is_return_address(ip) && self.leads_on(ip, *sp));
+        let fits = |sp: &Va| self.is_return_address(ip) && !self.is_function_start(ip) && self.leads_on(ip, *sp);
+        let sp = slot.checked_add(self.word).filter(fits);
         let call = |ip| self.call_site(ip);
         Ok(sp.map(|sp| Frame { ip, sp, trust: Trust::Scan, call: call(ip), interrupted: false }))
     }

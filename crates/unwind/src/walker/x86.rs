@@ -4,7 +4,7 @@ use dumplens_base::{Fault, MemoryExt as _, Va, frame::FrameAt};
 
 use super::Walker;
 use crate::{
-    Reason, Target,
+    Reason, Target, Trust,
     known::{Caller, Known},
     x64::{At, Rule},
     x86::{self, Register, Registers, Stepped},
@@ -23,6 +23,27 @@ impl Walker<'_> {
         let rule = if interrupted { Rule::MachineFrame } else { Rule::Body };
         let known = Known::X86(caller);
         Ok(Caller { known, ip: caller.ip(), sp: caller.sp(), fp, at, rule, certain: false })
+    }
+
+    /// Whether the frame pointer leads to the link of a thread's first frame: nothing is saved there, and nothing
+    /// returned to.
+    pub(super) fn is_last_link(&self) -> bool {
+        let found = self.frames.last().is_some_and(|frame| matches!(frame.trust, Trust::Unwind | Trust::FramePointer));
+        let zero = |va: Option<Va>| va.is_some_and(|va| self.memory.read_u32(va) == Ok(0));
+        matches!(self.known, Known::X86(_))
+            && found
+            && self.fp >= self.sp
+            && self.in_bounds(self.fp)
+            && self.is_near_base(self.fp)
+            && zero(Some(self.fp))
+            && zero(self.fp.checked_add(4))
+    }
+
+    /// Whether a function begins at an address and none ends there: its address, pushed or stored, is no return address.
+    pub(super) fn is_function_start(&self, address: Va) -> bool {
+        let begins = || self.modules.frame(address).is_some_and(|found| found.offset == 0);
+        let before = || address.0.checked_sub(1).and_then(|before| self.modules.frame(Va(before)));
+        matches!(self.known, Known::X86(_)) && begins() && before().is_none()
     }
 }
 
