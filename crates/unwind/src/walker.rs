@@ -122,7 +122,8 @@ impl<'a> Walker<'a> {
         }
         match self.scan(self.sp) {
             Ok(frame) => {
-                self.guess(frame, None);
+                let fp = self.saved_below(&frame);
+                self.guess(frame, fp);
                 None
             }
             Err(stop) => Some(stop),
@@ -278,7 +279,7 @@ impl<'a> Walker<'a> {
     /// The frame whose return address is the word at `slot`, if it could be one.
     fn candidate(&self, slot: Va) -> Result<Option<Frame>, Fault> {
         let ip = self.known.code_address(self.pointer(slot)?);
-        let fits = |sp: &Va| self.is_return_address(ip) && !self.is_function_start(ip) && self.leads_on(ip, *sp);
+        let fits = |sp: &Va| self.is_return_address(ip) && !self.is_other_pointer(slot, ip) && self.leads_on(ip, *sp);
         let sp = slot.checked_add(self.word).filter(fits);
         let call = |ip| self.call_site(ip);
         Ok(sp.map(|sp| Frame { ip, sp, trust: Trust::Scan, call: call(ip), interrupted: false }))
@@ -326,7 +327,8 @@ impl<'a> Walker<'a> {
         let ip = self.known.code_address(self.pointer(slot).ok()?);
         let above = slot.checked_add(self.word)?;
         let next_is_sane = next_fp.0 == 0 || (next_fp >= above && self.in_bounds(next_fp));
-        (self.is_return_address(ip) && next_is_sane).then_some((ip, next_fp, above))
+        let is_link = next_is_sane && self.is_return_address(ip) && !self.is_exception_record(fp);
+        is_link.then_some((ip, next_fp, above))
     }
 
     /// The next word from `sp` up that could be a return address.

@@ -20,6 +20,16 @@ pub struct Prologue {
     pub frame: Option<u32>,
 }
 
+impl Prologue {
+    /// Takes room for locals. `None` if that is more than an address space has.
+    fn allocate(&mut self, size: u32) -> Option<()> {
+        if let Some(depth) = &mut self.depth {
+            *depth = depth.checked_add(size)?;
+        }
+        Some(())
+    }
+}
+
 /// Follows a prologue: `code` is what runs from a function's first instruction up to the one that was interrupted.
 /// `None` if any of it is not what prologues are made of, or is cut.
 #[must_use]
@@ -60,12 +70,12 @@ pub fn prologue(code: &[u8]) -> Option<Prologue> {
             }
             // sub esp, imm8
             [0x83, 0xec, size @ 0..=0x7f, rest @ ..] => {
-                done.depth = Some(done.depth?.checked_add(u32::from(*size))?);
+                done.allocate((*size).into())?;
                 rest
             }
             // sub esp, imm32
             [0x81, 0xec, a, b, c, d, rest @ ..] => {
-                done.depth = Some(done.depth?.checked_add(u32::from_le_bytes([*a, *b, *c, *d]))?);
+                done.allocate(u32::from_le_bytes([*a, *b, *c, *d]))?;
                 rest
             }
             // and esp, imm: how much is cut off is not known, but ebp knows the frame
