@@ -50,9 +50,12 @@ fn the_crash_of_a_known_program_is_told_as_it_happened() {
     assert_eq!(module.debug_id.as_deref(), Some("3249D99D0C4049318610F4E4FB0B69361"));
     let frames = report.stack.unwrap().frames;
     assert_eq!((frames[0].module.as_deref(), frames[0].trust), (Some("crash"), Trust::Context));
-    // This program keeps no frame pointers past its first call: what follows is found by scanning and says so.
+    // This program keeps no frame pointers past its first call: what follows is found by scanning and says so, up to a frame
+    // with a frame pointer that leads to the stack's end.
     assert_eq!(frames[1].trust, Trust::FramePointer);
-    assert!(frames.iter().any(|frame| frame.trust == Trust::Scan && frame.module.as_deref() == Some("kernel32")));
+    assert!(frames.iter().any(|frame| frame.trust == Trust::Scan && frame.module.as_deref() == Some("crash")));
+    let last = frames.last().unwrap();
+    assert_eq!((last.trust, last.module.as_deref()), (Trust::FramePointer, Some("ntdll")));
 }
 
 #[test]

@@ -65,14 +65,21 @@ fn a_pdb_that_comes_later_makes_the_stack_true() {
         ("crash+2d97", Trust::Scan),
     ];
     assert_eq!(frames(&before), [rows(&left_over), rows(&START)].concat());
-    assert!(before.warnings[0].starts_with("no frame data (their PDBs have it) for crash.exe"), "{:?}", before.warnings);
+    assert!(
+        before.warnings[0].starts_with("no frame data (their PDBs have it) for crash.exe"),
+        "{:?}",
+        before.warnings
+    );
 
     session.add_symbols(Rc::new(real(PDB).unwrap()), "crash.pdb").unwrap();
     let after = stack(&mut session, CRASH);
     let own = [("crash+2a3d", Trust::Context), ("crash+2d97", Trust::Unwind), ("kernel32+162c4", Trust::Unwind)];
     assert_eq!(frames(&after), [rows(&own), rows(&START[1..])].concat());
     assert_eq!(after.stop, "The stack ends here.");
-    assert_eq!(after.warnings, ["no frame data (their PDBs have it) for kernel32.dll, ntdll.dll: frames below may be wrong"]);
+    assert_eq!(
+        after.warnings,
+        ["no frame data (their PDBs have it) for kernel32.dll, ntdll.dll: frames below may be wrong"]
+    );
 
     let named = |index: usize| {
         let frame = &after.frames[index];

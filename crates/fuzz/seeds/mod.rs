@@ -31,6 +31,7 @@ pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
         "pdb" => symbols::pdb(),
         "isf" => symbols::isf(),
         "unwind" => stacks::unwind(),
+        "unwind_x86" => stacks::unwind_x86(),
         other => panic!("{other} has no seeds"),
     }
 }

@@ -37,3 +37,39 @@ pub(super) fn unwind() -> Vec<Vec<u8>> {
     }
     seeds
 }
+
+/// An x86 stack with a record of each kind for the function that was interrupted and for its caller.
+pub(super) fn unwind_x86() -> Vec<Vec<u8>> {
+    const STACK: u32 = 0x0012_0000;
+    const CODE: u32 = 0x0040_0000;
+    let programs = [
+        "$T0 .raSearch = $eip $T0 ^ = $esp $T0 4 + =  $20 $T0 4 - ^ =",
+        "$T0 $ebp = $eip $T0 4 + ^ = $ebp $T0 ^ = $esp $T0 8 + =  $23 $T0 80 - ^ =",
+        "$T1 .raSearch = $T0  $T1 4 - 8 @ = $ebp $T1 4 - ^ = $eip $T1 ^ = $esp $T1 4 + =",
+        "$T0 $ebp = $T2 $esp = $T1 .raSearchStart = $eip $T1 ^ = $ebp $T0 = $esp $T1 4 + =",
+        "$T0 $ebp 20 + =$eip $T0 .cbLocals * .cbParams / .cbSavedRegs % ^ =$esp 4 =",
+        "",
+    ];
+    // Saved ebp and return address twice, an exception record, and the end.
+    let stack = [1, 2, STACK + 20, CODE + 0x1150, 3, STACK + 36, CODE + 0x1050, u32::MAX, CODE + 0x9000, 0, 0, 0];
+    let stack: Vec<u8> = stack.iter().flat_map(|word| word.to_le_bytes()).collect();
+    // push ebp; mov ebp, esp; sub esp, 8; push esi; pop esi; leave; ret
+    let mut code = vec![0x55, 0x8b, 0xec, 0x83, 0xec, 8, 0x56, 0x5e, 0xc9, 0xc3];
+    code.resize(32, 0x90);
+    let record = |start: u16, kind: u8, program: &str| {
+        let sizes = [2, 8, 4, 6, kind, program.len() as u8, 0, 0];
+        [&start.to_le_bytes()[..], &0x100_u16.to_le_bytes(), &sizes, program.as_bytes()].concat()
+    };
+    let mut seeds = Vec::new();
+    for (number, program) in programs.iter().enumerate() {
+        for (kind, into) in [(1, 0), (1, 1), (1, 8), (0, 0x50), (4, 0x50), (5, 0x50), (6, 0x50), (0x17, 0x50)] {
+            let places = [0x1000 + into, 0, 8].map(u16::to_le_bytes).concat();
+            let flags = if number % 2 == 0 { 0b0000_0110 } else { 0b0001_0011 };
+            let frames = [record(0x1000, kind, program), record(0x1100, 0, programs[1])].concat();
+            seeds.push(
+                [&[flags, (stack.len() / 4) as u8, (code.len() / 16) as u8], &*places, &stack, &code, &frames].concat(),
+            );
+        }
+    }
+    seeds
+}

@@ -22,8 +22,8 @@ pub(super) fn pdb() -> Vec<Vec<u8>> {
             seeds.push([&[0], &*rvas, &nothing(places.take(64), width)].concat());
         }
     }
-    // Rearranged: the streams of OMAP records are the last, which holds other things.
-    let last = [&[0xff; 10][..], &[8, 0]].concat();
+    // Rearranged: the streams of OMAP records are some that hold other things.
+    let last = [&[11, 0][..], &[0xff; 8], &[8, 0]].concat();
     let omap = file.windows(12).position(|bytes| bytes == last).expect("the numbers of further streams") as u32 + 6;
     for streams in [0xffff_000a, 0x0a_ffff, 0x0a_000a, 0x06_0006] {
         let patch = Patch { listed: false, ..Patch::set(omap, 4, streams) }.bytes();

@@ -20,6 +20,7 @@
 //! | [`pdb`] | RVAs, and patches to a PDB or a file; or a mangled name |
 //! | [`isf`] | a file, plain or packed |
 //! | [`unwind`] | registers, a stack, and patches to an image with unwind data |
+//! | [`unwind_x86`] | registers, a stack, code, and records of x86 frames with their programs |
 //!
 //! What crashes is kept in `crates/fuzz/crashes`, which git ignores, and tried first by every later run. Once it is
 //! understood it becomes a test of the crate that failed, and the file is removed.
@@ -44,13 +45,14 @@ pub use targets::{
     pdb::pdb,
     translate::{TINY, translate},
     unwind::{FUNCTIONS, IMAGE, STACK, unwind},
+    unwind_x86::unwind_x86,
 };
 
 /// A target: its name, and the function that takes the bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("minidump", minidump),
     ("kernel_dump", kernel_dump),
     ("translate", translate),
@@ -60,4 +62,5 @@ pub const TARGETS: [Target; 9] = [
     ("pdb", pdb),
     ("isf", isf),
     ("unwind", unwind),
+    ("unwind_x86", unwind_x86),
 ];

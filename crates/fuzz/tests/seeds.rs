@@ -67,6 +67,11 @@ fn unwind() {
 }
 
 #[test]
+fn unwind_x86() {
+    take("unwind_x86");
+}
+
+#[test]
 fn patches_come_back_from_an_input_as_they_went_in() {
     use dumplens_fuzz::{Op, Patch};
     let patch = Patch { op: Op::Copy, width: 4, listed: false, place: 0x12_3456, value: 0x0123_4567_89ab_cdef };

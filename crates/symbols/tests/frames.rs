@@ -3,9 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
+#[path = "common/writer.rs"]
+#[allow(dead_code, unreachable_pub, missing_docs)]
+mod writer;
+
+use std::rc::Rc;
 
 use common::{PDBS, bytes, data, open, pdbutil};
 use dumplens_base::frame::{CountedFrame, FrameAt, FrameData, FrameRule};
+use dumplens_symbols::{PdbFile, SymbolErrorKind};
+use proptest::prelude::*;
 
 fn program(record: &FrameData) -> &str {
     match &record.rule {
@@ -150,5 +157,64 @@ fn all_stack_win_records_are_found_where_they_are() {
             }
         }
         assert_eq!(figures, expected, "{name}");
+    }
+}
+
+fn sample() -> PdbFile {
+    PdbFile::open(Rc::new(writer::sample()), 0).unwrap()
+}
+
+#[test]
+fn the_narrowest_record_counts_in_whatever_order_they_stand() {
+    let pdb = sample();
+    let at = |rva: u32| pdb.frame(rva).unwrap().map(|found| (found.data.start, found.offset, found.contiguous));
+    assert_eq!(at(0xfff), None);
+    for (rva, start) in [(0x1000, 0x1000), (0x100f, 0x1000), (0x1010, 0x1010), (0x102f, 0x1010), (0x1030, 0x1000)] {
+        assert_eq!(at(rva), Some((start, rva - start, true)), "{rva:x}");
+    }
+    assert_eq!(at(0x105f), Some((0x1040, 0x1f, true)));
+    // Where both kinds tell of an address, the program counts.
+    assert_eq!((at(0x1060), at(0x108f), at(0x1090)), (Some((0x1030, 0x30, true)), Some((0x1030, 0x5f, true)), None));
+
+    let outer = pdb.frame(0x1000).unwrap().unwrap().data;
+    let rule = FrameRule::Program { text: writer::PROGRAM.into(), seh: true, eh: false, function_start: true };
+    let expected = FrameData { start: 0x1000, size: 0x40, locals: 24, arguments: 8, saved: 0, prologue: 6, rule };
+    assert_eq!(outer, expected);
+    let counted = pdb.frame(0x1080).unwrap().unwrap().data;
+    let rule = FrameRule::Counts { kind: CountedFrame::Pointer, uses_ebp: true, seh: true };
+    let expected = FrameData { start: 0x1030, size: 0x60, locals: 20, arguments: 8, saved: 8, prologue: 3, rule };
+    assert_eq!(counted, expected);
+    assert_eq!(pdb.frame_records().unwrap().count(), 4);
+}
+
+#[test]
+fn a_program_outside_the_names_is_an_error_of_its_own_record() {
+    let mut file = writer::sample();
+    let record = [0x1010_u32, 0x20].map(u32::to_le_bytes).concat();
+    let at = file.windows(8).position(|bytes| bytes == record).unwrap();
+    file[at + 20..][..4].copy_from_slice(&0x00ff_0000_u32.to_le_bytes());
+    let pdb = PdbFile::open(Rc::new(file), 0).unwrap();
+    let error = pdb.frame(0x1010).unwrap_err();
+    assert!(matches!(error.kind, SymbolErrorKind::Read(_)), "{error}");
+    assert!(pdb.frame(0x1000).unwrap().is_some());
+}
+
+proptest! {
+    #[test]
+    fn damaged_frames_are_an_error_or_an_answer(
+        at in any::<prop::sample::Index>(), bytes in any::<[u8; 4]>(), rva in 0xff0_u32..0x10a0
+    ) {
+        let mut file = writer::sample();
+        let place = at.index(file.len() - 4);
+        file[place..][..4].copy_from_slice(&bytes);
+        let Ok(pdb) = PdbFile::open(Rc::new(file), 0) else { return Ok(()) };
+        match pdb.frame(rva) {
+            Ok(Some(found)) => prop_assert!(found.offset < found.data.size),
+            Ok(None) => {}
+            Err(error) => prop_assert!(!error.to_string().is_empty()),
+        }
+        if let Ok(records) = pdb.frame_records() {
+            prop_assert!(records.count() < 10_000);
+        }
     }
 }

@@ -98,12 +98,20 @@ fn frame_data_finds_callers_where_frame_pointers_do_not() {
     // The function at 0x2000 has 8 bytes of locals and uses ebp for something else; its caller at 0x3000 has pushed 8 bytes
     // of arguments for it and has 4 bytes of locals; then comes a function with a frame pointer, which is the first.
     let stack = [
-        CODE + 0x9000, 2, CODE + 0x3050, // locals, return address
-        1, CODE + 0x9100, CODE + 0x4, CODE + 0x4050, // arguments, local, return address
-        7, 8, // locals
-        0, 0,
+        CODE + 0x9000,
+        2,
+        CODE + 0x3050, // locals, return address
+        1,
+        CODE + 0x9100,
+        CODE + 0x4,
+        CODE + 0x4050, // arguments, local, return address
+        7,
+        8, // locals
+        0,
+        0,
     ];
-    let world = World::of(&stack).with(0x2000, [8, 8, 0], SEARCH).with(0x3000, [4, 0, 0], SEARCH).with(0x4000, [8, 0, 0], BASE);
+    let world =
+        World::of(&stack).with(0x2000, [8, 8, 0], SEARCH).with(0x3000, [4, 0, 0], SEARCH).with(0x4000, [8, 0, 0], BASE);
     let walked = world.walk(0x2050, slot(9));
     assert_eq!(found(&walked), [(0x2050, Trust::Context), (0x3050, Trust::Unwind), (0x4050, Trust::Unwind)]);
     assert_eq!((walked.stop, walked.gaps), (Stop::EndOfStack, vec![]));

@@ -40,7 +40,11 @@ impl Variables for Frame {
     fn read(&self, address: u32) -> Result<u32, Fault> {
         self.reads.set(self.reads.get() + 1);
         let va = Va(address.into());
-        if address < 0xffff_0000 { Ok(address + 1) } else { Err(Fault::NotInDump { va, searched: Searched::MinidumpRanges }) }
+        if address < 0xffff_0000 {
+            Ok(address + 1)
+        } else {
+            Err(Fault::NotInDump { va, searched: Searched::MinidumpRanges })
+        }
     }
 }
 
@@ -121,8 +125,33 @@ fn a_register_that_cannot_be_read_does_not_take_the_caller_with_it() {
 
 fn word() -> impl Strategy<Value = String> {
     const FIXED: [&str; 27] = [
-        "+", "-", "*", "/", "%", "@", "^", "=", "$eip", "$esp", "$ebp", "$T0", "$T1", "$T15", "$20", "$33", ".raSearch",
-        ".raSearchStart", ".cbLocals", ".cbParams", ".cbSavedRegs", "0", "4", "8", "=$eip", "4294967295", "-1",
+        "+",
+        "-",
+        "*",
+        "/",
+        "%",
+        "@",
+        "^",
+        "=",
+        "$eip",
+        "$esp",
+        "$ebp",
+        "$T0",
+        "$T1",
+        "$T15",
+        "$20",
+        "$33",
+        ".raSearch",
+        ".raSearchStart",
+        ".cbLocals",
+        ".cbParams",
+        ".cbSavedRegs",
+        "0",
+        "4",
+        "8",
+        "=$eip",
+        "4294967295",
+        "-1",
     ];
     prop_oneof![8 => proptest::sample::select(&FIXED[..]).prop_map(String::from), 1 => "\\PC{0,6}"]
 }

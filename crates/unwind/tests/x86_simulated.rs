@@ -261,64 +261,103 @@ fn simulate(name: &str, ops: &[Op], frames: &[FrameData], body: std::ops::Range<
 #[test]
 fn functions_with_a_frame_pointer() {
     let ops = [
-        Push(EBP), MovEbpEsp, Sub(20), Push(EBX), Push(ESI), Use(EBX), Use(ESI), Argument, Argument, Call(0), Add(8),
-        Push(EDI), Use(EDI), Argument, Call(4), Pop(EDI), Pop(ESI), Pop(EBX), Leave, Ret(0),
+        Push(EBP),
+        MovEbpEsp,
+        Sub(20),
+        Push(EBX),
+        Push(ESI),
+        Use(EBX),
+        Use(ESI),
+        Argument,
+        Argument,
+        Call(0),
+        Add(8),
+        Push(EDI),
+        Use(EDI),
+        Argument,
+        Call(4),
+        Pop(EDI),
+        Pop(ESI),
+        Pop(EBX),
+        Leave,
+        Ret(0),
     ];
     let base = "$T0 $ebp = $eip $T0 4 + ^ = $ebp $T0 ^ = $esp $T0 8 + = ";
     let with_ebx = "$T0 $ebp = $eip $T0 4 + ^ = $ebp $T0 ^ = $esp $T0 8 + =  $20 $T0 24 - ^ = ";
     let with_esi = "$T0 $ebp = $eip $T0 4 + ^ = $ebp $T0 ^ = $esp $T0 8 + =  $20 $T0 24 - ^ =  $23 $T0 28 - ^ = ";
     let with_all = "$T0 $ebp = $eip $T0 4 + ^ = $ebp $T0 ^ = $esp $T0 8 + =  $20 $T0 24 - ^ =  $23 $T0 28 - ^ =  \
                     $24 $T0 32 - ^ = ";
-    let frames = programs(&ops, &[
-        Range { ops: (0, 20), sizes: [20, 8, 0], prologue: 5, program: base },
-        Range { ops: (4, 18), sizes: [20, 8, 4], prologue: 5, program: with_ebx },
-        Range { ops: (5, 17), sizes: [20, 8, 8], prologue: 5, program: with_esi },
-        Range { ops: (12, 16), sizes: [20, 8, 12], prologue: 5, program: with_all },
-    ]);
+    let frames = programs(
+        &ops,
+        &[
+            Range { ops: (0, 20), sizes: [20, 8, 0], prologue: 5, program: base },
+            Range { ops: (4, 18), sizes: [20, 8, 4], prologue: 5, program: with_ebx },
+            Range { ops: (5, 17), sizes: [20, 8, 8], prologue: 5, program: with_esi },
+            Range { ops: (12, 16), sizes: [20, 8, 12], prologue: 5, program: with_all },
+        ],
+    );
     assert_eq!(simulate("with a frame pointer", &ops, &frames, 5..15), 2 * (20 + 10 + 4));
 }
 
 #[test]
 fn functions_without_a_frame_pointer() {
     let ops = [
-        Sub(8), Push(EBX), Push(EBP), Push(ESI), Use(EBX), Use(EBP), Use(ESI), Argument, Argument, Argument, Call(12),
-        Push(EDI), Use(EDI), Argument, Call(0), Add(4), Pop(EDI), Pop(ESI), Pop(EBP), Pop(EBX), Add(8), Ret(12),
+        Sub(8),
+        Push(EBX),
+        Push(EBP),
+        Push(ESI),
+        Use(EBX),
+        Use(EBP),
+        Use(ESI),
+        Argument,
+        Argument,
+        Argument,
+        Call(12),
+        Push(EDI),
+        Use(EDI),
+        Argument,
+        Call(0),
+        Add(4),
+        Pop(EDI),
+        Pop(ESI),
+        Pop(EBP),
+        Pop(EBX),
+        Add(8),
+        Ret(12),
     ];
     let search = "$T0 .raSearch = $eip $T0 ^ = $esp $T0 4 + = ";
-    let frames = programs(&ops, &[
-        Range { ops: (0, 22), sizes: [0, 12, 0], prologue: 4, program: search },
-        Range {
-            ops: (1, 21),
-            sizes: [8, 12, 0],
-            prologue: 4,
-            program: search,
-        },
-        Range {
-            ops: (2, 20),
-            sizes: [8, 12, 4],
-            prologue: 4,
-            program: "$T0 .raSearch = $eip $T0 ^ = $esp $T0 4 + =  $20 $T0 12 - ^ = ",
-        },
-        Range {
-            ops: (3, 19),
-            sizes: [8, 12, 8],
-            prologue: 4,
-            program: "$T0 .raSearch = $eip $T0 ^ = $esp $T0 4 + =  $20 $T0 12 - ^ =  $22 $T0 16 - ^ = ",
-        },
-        Range {
-            ops: (4, 18),
-            sizes: [8, 12, 12],
-            prologue: 4,
-            program: "$T0 .raSearch = $eip $T0 ^ = $esp $T0 4 + =  $20 $T0 12 - ^ =  $22 $T0 16 - ^ =  $23 $T0 20 - ^ = ",
-        },
-        Range {
-            ops: (12, 17),
-            sizes: [8, 12, 16],
-            prologue: 4,
-            program: "$T0 .raSearch = $eip $T0 ^ = $esp $T0 4 + =  $20 $T0 12 - ^ =  $22 $T0 16 - ^ =  $23 $T0 20 - ^ =  \
+    let frames = programs(
+        &ops,
+        &[
+            Range { ops: (0, 22), sizes: [0, 12, 0], prologue: 4, program: search },
+            Range { ops: (1, 21), sizes: [8, 12, 0], prologue: 4, program: search },
+            Range {
+                ops: (2, 20),
+                sizes: [8, 12, 4],
+                prologue: 4,
+                program: "$T0 .raSearch = $eip $T0 ^ = $esp $T0 4 + =  $20 $T0 12 - ^ = ",
+            },
+            Range {
+                ops: (3, 19),
+                sizes: [8, 12, 8],
+                prologue: 4,
+                program: "$T0 .raSearch = $eip $T0 ^ = $esp $T0 4 + =  $20 $T0 12 - ^ =  $22 $T0 16 - ^ = ",
+            },
+            Range {
+                ops: (4, 18),
+                sizes: [8, 12, 12],
+                prologue: 4,
+                program: "$T0 .raSearch = $eip $T0 ^ = $esp $T0 4 + =  $20 $T0 12 - ^ =  $22 $T0 16 - ^ =  $23 $T0 20 - ^ = ",
+            },
+            Range {
+                ops: (12, 17),
+                sizes: [8, 12, 16],
+                prologue: 4,
+                program: "$T0 .raSearch = $eip $T0 ^ = $esp $T0 4 + =  $20 $T0 12 - ^ =  $22 $T0 16 - ^ =  $23 $T0 20 - ^ =  \
                       $24 $T0 24 - ^ = ",
-        },
-    ]);
+            },
+        ],
+    );
     // Every instruction has its record here, so that all points are right without the code as well.
     assert_eq!(simulate("without a frame pointer", &ops, &frames, 0..22), 2 * (22 + 22 + 4));
 }
@@ -326,7 +365,18 @@ fn functions_without_a_frame_pointer() {
 #[test]
 fn functions_that_align_their_stack() {
     let ops = [
-        Push(EBP), MovEbpEsp, Align, Sub(24), Push(ESI), Use(ESI), Argument, Call(0), Add(4), Pop(ESI), MovEspEbp, Pop(EBP),
+        Push(EBP),
+        MovEbpEsp,
+        Align,
+        Sub(24),
+        Push(ESI),
+        Use(ESI),
+        Argument,
+        Call(0),
+        Add(4),
+        Pop(ESI),
+        MovEspEbp,
+        Pop(EBP),
         Ret(8),
     ];
     // 24 bytes of locals below an aligned place; esi stands below them.
@@ -339,7 +389,18 @@ fn functions_that_align_their_stack() {
 fn a_frame_pointer_in_the_middle_of_the_frame() {
     // A blank is missing before two registers: Visual C++ 2017 writes them so.
     let ops = [
-        Push(EBP), LeaEbp(0), Sub(64), LeaEbp(20), Push(EBX), Use(EBX), Argument, Call(0), Add(4), Pop(EBX), Add(64), Pop(EBP),
+        Push(EBP),
+        LeaEbp(0),
+        Sub(64),
+        LeaEbp(20),
+        Push(EBX),
+        Use(EBX),
+        Argument,
+        Call(0),
+        Add(4),
+        Pop(EBX),
+        Add(64),
+        Pop(EBP),
         Ret(0),
     ];
     let program = "$T0 $ebp 44 + =$eip $T0 4 + ^ =$ebp $T0 ^ = $esp $T0 8 + = $20 $T0 68 - ^ = ";
@@ -397,7 +458,8 @@ fn a_trap_gives_back_all_that_was_interrupted() {
     let ops = [Use(0), Use(1)];
     for (cs, esp) in [(0x1b, 0x0022_0000), (8, ENTRY + 0x74)] {
         let mut machine = Machine::new(&ops, &[counts(4, 0, 0, CountedFrame::Trap, true)], ENTRY);
-        let fields = [(0x54, 0xd1), (0x58, 0x51), (0x5c, 0xb1), (0x60, 0xb9), (0x68, 0x0050_1234), (0x6c, cs), (0x70, 0x246)];
+        let fields =
+            [(0x54, 0xd1), (0x58, 0x51), (0x5c, 0xb1), (0x60, 0xb9), (0x68, 0x0050_1234), (0x6c, cs), (0x70, 0x246)];
         machine.stack.extend(fields.map(|(offset, value)| (ENTRY + offset, value)));
         machine.stack.insert(ENTRY + 0x74, 0x0022_0000);
         machine.general[5] = ENTRY;

@@ -9,6 +9,7 @@ pub(crate) mod minidump;
 pub(crate) mod pdb;
 pub(crate) mod translate;
 pub(crate) mod unwind;
+pub(crate) mod unwind_x86;
 
 use dumplens_base::{Memory, Va};
 

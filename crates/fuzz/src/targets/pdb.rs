@@ -65,6 +65,11 @@ fn file(source: Source, rvas: &[u32]) {
             Ok(None) => {}
             Err(error) => assert!(!error.to_string().is_empty()),
         }
+        let frame = pdb.frame(rva);
+        assert_eq!(pdb.frame(rva), frame, "another answer to the same question");
+        if let Ok(Some(frame)) = frame {
+            assert!(frame.offset < frame.data.size, "{frame:?} does not hold {rva:x}");
+        }
     }
     for name in ["_stop", "?run@app@@YAXXZ", "app::run", "absent", ""] {
         assert_eq!(pdb.by_name(name), pdb.by_name(name), "another answer to the same question");
@@ -93,6 +98,9 @@ fn lists(pdb: &PdbFile) {
                 let _ = pdb.by_name(&public.name);
             }
         }
+    }
+    if let Ok(frames) = pdb.frame_records() {
+        assert!(frames.take(MOST).count() < MOST, "the frames do not end");
     }
     let number = pdb.procedures().take(MOST).count();
     assert!(number < MOST, "the procedures do not end");

@@ -127,9 +127,14 @@ fn table(names: &[(&str, u32)]) -> Out {
     map.iter().fold(out, |out, word| out.u32(*word)).bytes(&buckets.0)
 }
 
+/// The program of the sample's frames.
+pub const PROGRAM: &str = "$T0 .raSearch = $eip $T0 ^ = $esp $T0 4 + =";
+
 /// A PDB with age 7 in its own stream and 2 in the debug information; a section at 0x1000 of 0x300 bytes; the public
 /// symbols `?run@app@@YAXXZ` at its beginning and `_stop` 0x80 bytes on; and the procedure `app::run` of 0x40 bytes,
 /// whose lines are 10 and, from byte 0x10 on, 12 of `run.cpp`, with `app::inner` inlined from 0x20 to 0x28 (line 31).
+/// Frames, not in order: `PROGRAM` from 0x1040 to 0x1060, from 0x1000 to 0x1040, and within it from 0x1010 to 0x1030; counts
+/// from 0x1030 to 0x1090.
 pub fn sample() -> Vec<u8> {
     let info = Out::default().u32(20_000_404).u32(0).u32(7).bytes(&[0x11; 16]);
     let info = info.u32(7).bytes(b"/names\0").u32(1).u32(1).u32(1).u32(1).u32(0).u32(0).u32(9).u32(0).0;
@@ -149,7 +154,15 @@ pub fn sample() -> Vec<u8> {
 
     let section = Out::default().bytes(b".text\0\0\0").u32(0x300).u32(0x1000).u32(0x400).u32(0x400);
     let section = section.bytes(&[0; 12]).u32(0x6000_0020).0;
-    let names = Out::default().u32(0xeffe_effe).u32(1).u32(9).bytes(b"\0run.cpp\0").0;
+    let names = [&b"\0run.cpp\0"[..], PROGRAM.as_bytes(), b"\0"].concat();
+    let names = Out::default().u32(0xeffe_effe).u32(1).u32(u32::try_from(names.len()).unwrap()).bytes(&names).0;
+    let frame = |start: u32, size: u32, saved: u16, flags: u32| {
+        let out = Out::default().u32(start).u32(size).u32(24).u32(8).u32(0).u32(9);
+        out.u16(6).u16(saved).u32(flags).0
+    };
+    let frames = [frame(0x1040, 0x20, 0, 4), frame(0x1000, 0x40, 0, 5), frame(0x1010, 0x20, 4, 2)].concat();
+    // Prologue of 3 bytes; 2 registers, of which ebp is one; a handler; with a frame pointer.
+    let counts = Out::default().u32(0x1030).u32(0x60).u32(5).u16(2).bytes(&[3, 2 | 1 << 3 | 1 << 4 | 3 << 6]).0;
 
     // Procedure, inline site, their ends.
     let procedure = |end: u32| {
@@ -194,12 +207,12 @@ pub fn sample() -> Vec<u8> {
     let modules = modules.u32(u32::try_from(symbols.len()).unwrap()).u32(0).u32(u32::try_from(c13.len()).unwrap());
     let modules = modules.u16(1).u16(0).u32(0).u32(0).u32(0).bytes(b"run.obj\0run.obj\0").align().0;
     let contributions = contribution(Out::default().u32(0xf12e_ba2d)).0;
-    let extra = [0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 8, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff];
+    let extra = [11, 0xffff, 0xffff, 0xffff, 0xffff, 8, 0xffff, 0xffff, 0xffff, 12, 0xffff];
     let debug = Out::default().u32(u32::MAX).u32(19_990_903).u32(2).u16(7).u16(0).u16(6).u16(0).u16(5).u16(0);
     let debug = debug.u32(u32::try_from(modules.len()).unwrap()).u32(u32::try_from(contributions.len()).unwrap());
     let debug = debug.u32(0).u32(0).u32(0).u32(0).u32(22).u32(0).u16(0).u16(0x8664).u32(0);
     let debug = extra.iter().fold(debug.bytes(&modules).bytes(&contributions), |out, number| out.u16(*number)).0;
 
     let none = Vec::new();
-    msf(&[none.clone(), info, none, debug, ids, records, publics, globals, section, names, module])
+    msf(&[none.clone(), info, none, debug, ids, records, publics, globals, section, names, module, counts, frames])
 }
