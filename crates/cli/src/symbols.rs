@@ -180,16 +180,16 @@ impl Index {
         });
         let names: BTreeSet<String> = both.flatten().collect();
         let keys: BTreeSet<String> = need.files.iter().map(|file| file.key.to_lowercase()).collect();
-        let mut found: Vec<PathBuf> =
-            names.iter().filter_map(|name| self.by_name.get(name)).flatten().cloned().collect();
-        let keyed = |path: &PathBuf| {
+        let keyed = |path: &&PathBuf| {
             let folder = path.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().to_lowercase());
             folder.is_some_and(|folder| keys.contains(&folder))
         };
-        // In a store with many versions only the right key is worth opening.
-        if found.iter().any(keyed) {
-            found.retain(keyed);
-        }
+        // In a store with many versions only the right key is worth opening. A PDB may be in a store and its image beside it.
+        let worthy = |paths: &Vec<PathBuf>| -> Vec<PathBuf> {
+            let any = paths.iter().any(|path| keyed(&path));
+            paths.iter().filter(|path| !any || keyed(path)).cloned().collect()
+        };
+        let mut found: Vec<PathBuf> = names.iter().filter_map(|name| self.by_name.get(name)).flat_map(worthy).collect();
         found.truncate(16);
         if need.module == "nt" {
             found.extend(self.tables(need));

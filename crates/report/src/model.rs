@@ -257,7 +257,7 @@ impl Trust {
         match self {
             Self::Context => "The instruction pointer of a captured register context: certain.",
             Self::Inline => "A call the compiler inlined: as certain as the frame it stands in.",
-            Self::Unwind => "Unwound with the image's own unwind data: reliable.",
+            Self::Unwind => "Unwound with the image's own unwind data, or its PDB's frame data on x86: reliable.",
             Self::FramePointer => "Found by following the chain of frame pointers: usually right.",
             Self::Scan => "Found by scanning the stack for return addresses: may be left over from an earlier call.",
         }
