@@ -15,14 +15,14 @@ use common::{ask, open, real};
 use dumplens_engine::Session;
 use dumplens_report::{
     model::{Stack, Trust},
-    protocol::{Reply, Request},
+    protocol::{Reply, Request, StackOf},
 };
 
 const CRASH: u64 = 1636;
 const PDB: &str = "user/symbols/crash.pdb/3249D99D0C4049318610F4E4FB0B69361/crash.pdb";
 
 fn stack(session: &mut Session, thread: u64) -> Stack {
-    match ask(session, Request::Stack { thread }) {
+    match ask(session, Request::Stack { of: StackOf::Thread { id: thread }, arguments: false }) {
         Ok(Reply::Stack(found)) => found.stack,
         other => panic!("{other:?}"),
     }

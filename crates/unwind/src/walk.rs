@@ -169,6 +169,8 @@ pub struct Stack {
 pub enum Entered {
     /// On x64.
     X64(x64::Registers),
+    /// On x86.
+    X86(x86::Registers),
     /// On ARM64.
     Arm64(arm64::Registers),
 }

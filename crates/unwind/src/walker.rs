@@ -91,6 +91,7 @@ impl<'a> Walker<'a> {
         };
         let entered = match self.known {
             Known::X64(registers) if stop == Stop::UserMode => Some(Entered::X64(registers)),
+            Known::X86(registers) if stop == Stop::UserMode => Some(Entered::X86(registers)),
             Known::Arm64(registers, _) if stop == Stop::UserMode => Some(Entered::Arm64(registers)),
             _ => None,
         };

@@ -8,7 +8,7 @@ use dumplens_base::{
     frame::{CountedFrame, FrameAt, FrameData, FrameRule},
 };
 use dumplens_unwind::{
-    Bounds, FramePointers, MAX_FRAMES, Modules, Options, Reason, Stack, Stop, Target, Trust, walk_x86,
+    Bounds, FramePointers, MAX_FRAMES, Modules, OTHER_STACKS, Options, Reason, Stack, Stop, Target, Trust, walk_x86,
     x86::{self, Register, Registers},
 };
 use proptest::prelude::*;
@@ -78,7 +78,12 @@ impl World {
 
     fn options(&self) -> Options {
         let bounds = Bounds { limit: Va(STACK.into()), base: Va(u64::from(STACK) + 4 * self.stack.len() as u64) };
-        Options { bounds: Some(bounds), frame_pointers: FramePointers::Kept, most_frames: MAX_FRAMES }
+        Options {
+            bounds: Some(bounds),
+            others: [None; OTHER_STACKS],
+            frame_pointers: FramePointers::Kept,
+            most_frames: MAX_FRAMES,
+        }
     }
 }
 

@@ -135,7 +135,7 @@ fn read_half(space: &Rc<AddressSpace>, peb: Option<Va>, pointer: u8, symbols: &S
 
 /// The registers with which user mode entered the kernel, as unwinding restored them.
 pub(crate) fn entered(entered: dumplens_unwind::Entered) -> Option<Context> {
-    use dumplens_unwind::{Entered, arm64, x64};
+    use dumplens_unwind::{Entered, arm64, x64, x86};
     match entered {
         Entered::X64(registers) => {
             let known = (0..16).map(x64::Register::new);
@@ -143,6 +143,13 @@ pub(crate) fn entered(entered: dumplens_unwind::Entered) -> Option<Context> {
                 known.filter_map(|register| Some((register.name(), registers.get(register)?))).collect();
             known.extend([("rip", registers.rip.0), ("rsp", registers.rsp.0)]);
             Context::of_registers(Machine::X64, &known)
+        }
+        Entered::X86(registers) => {
+            let known = x86::Register::all();
+            let mut known: Vec<(&str, u64)> =
+                known.filter_map(|register| Some((register.name(), registers.get(register)?.into()))).collect();
+            known.push(("eip", registers.eip.into()));
+            Context::of_registers(Machine::X86, &known)
         }
         Entered::Arm64(registers) => {
             let known = arm64::Register::all();

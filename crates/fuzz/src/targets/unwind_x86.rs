@@ -122,6 +122,11 @@ pub fn unwind_x86(data: &[u8]) {
         let bounds = Bounds { limit: Va(STACK.into()), base: Va(u64::from(STACK) + world.stack.len() as u64) };
         let options = Options {
             bounds: flag(2).then_some(bounds),
+            others: [
+                flag(5).then_some(Bounds { limit: Va(STACK.into()), base: Va(u64::from(STACK) + 64) }),
+                None,
+                None,
+            ],
             frame_pointers: if flag(3) { FramePointers::Never } else { FramePointers::Kept },
             most_frames: if flag(4) { 100 } else { 4 * MAX_FRAMES },
         };
