@@ -1,10 +1,16 @@
 //! Stacks of the data set's x86 user dumps, with and without their PDB.
 //!
-//! `minidump-stackwalk` 0.27.0 walks both dumps to the same frames as the tests below say: without symbols, and with a
-//! symbol file made of what `llvm-pdbutil` 19 prints of the PDB's frame data. It reads a `.sym` file and counts one back
-//! from every return address; its frames end where ours do. Where it differs, the test says so. `lldb` 19 agrees wherever
-//! it finds a caller: it finds none of the crashed program's own, because it takes no frame data from a PDB that it was
-//! not led to, and stops where a frame pointer leads nowhere; it has frame 0 of the thread that wrote the dump, and no more.
+//! Two peers walked the same dumps:
+//!
+//! | thread | `minidump-stackwalk` 0.27.0 | `lldb` 19 |
+//! |---|---|---|
+//! | 1636, no symbols | the same frames, found by the same means | the first only: `ebp` leads nowhere |
+//! | 1636, with the PDB | the same frames, from a `.sym` file made of what `llvm-pdbutil` 19 prints | takes no frame data from a PDB |
+//! | 3580, 2600 | without ntdll's second frame: they go by the frame pointer where `ret` comes next | the same |
+//! | 2920, 4544 | the first frame only | the first frame only |
+//! | 3060 | the same frames, found by the same means | the same frames |
+//!
+//! 2920 and 4544 wrote the dumps they are in: their registers are older than their stacks.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
