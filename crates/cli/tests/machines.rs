@@ -97,7 +97,19 @@ fn stacks_are_printed_one_or_all() {
     assert_eq!(value["stack"]["frames"][0]["function"], "glasswingEntry");
     assert_eq!(dumplens(&["stack", "--thread", "99", &path]).status.code(), Some(2));
     let output = dumplens(&["stack", "--all", &path]);
-    assert_eq!(stdout(&output).matches("Stack of thread").count(), 11, "unknown stacks are not the same");
+    let all = stdout(&output);
+    // Those of the processors, of the system's waiting thread, of five programs, and of a thread whose stack is paged out.
+    assert_eq!(all.matches("\nStack of ").count() + 1, 9, "{all}");
+    assert!(all.starts_with("Stack of 2 threads: 408, 412\n"), "{all}");
+    assert!(all.contains("notepad!") && all.contains("32-bit code (WOW64) from here on"), "{all}");
+    assert!(all.contains("its kernel stack is not resident") && all.contains("paging file 1"), "{all}");
+    let by_processor = stdout(&dumplens(&["stack", "--cpu", "1", &path]));
+    assert!(by_processor.starts_with("Stack of thread 12, from the context of processor 1\n"), "{by_processor}");
+    let places = stdout(&dumplens(&["stack", "--contexts", &path]));
+    assert_eq!(places.lines().filter(|line| line.contains("--cpu")).count(), 2, "{places}");
+    let nowhere = dumplens(&["stack", "--trap", "1000", &path]);
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("there is no trap frame at 0x1000"));
     // A user dump whose threads wait alike.
     let sample = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../public/samples/null-call.dmp");
     let output = dumplens(&["stack", "--all", sample.to_str().unwrap()]);

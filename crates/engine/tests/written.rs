@@ -11,7 +11,7 @@ use dumplens_engine::Session;
 use dumplens_report::{
     Hex,
     model::{DumpFormat, Trust},
-    protocol::{Reply, Request},
+    protocol::{Reply, Request, StackOf},
 };
 use dumplens_testkit::{
     context::{Arch, Registers, context, exception_record},
@@ -44,10 +44,18 @@ fn the_driver_story_is_told_as_it_was_written() {
     assert_eq!(process.object, Some(Hex(0xffff_bc8a_6a09_e040)));
     let frames = report.stack.unwrap().frames;
     let modules: Vec<_> = frames.iter().filter_map(|frame| frame.module.as_deref()).collect();
+    // The trap frame on the stack has the registers of the instruction that the bug check names.
+    assert_eq!(modules, ["glasswing", "glasswing", "glasswing", "Wdf01000", "Wdf01000", "nt", "nt", "nt"]);
+    assert_eq!(frames[0].offset, Some(Hex(0x4a1c)));
+    let request = Request::Stack { of: StackOf::Header, arguments: false };
+    let Ok(Reply::Stack(header)) = ask(&mut session, request) else { panic!() };
+    let modules: Vec<_> = header.stack.frames.iter().filter_map(|frame| frame.module.as_deref()).collect();
     assert_eq!(modules, ["nt", "nt", "nt", "glasswing", "glasswing", "Wdf01000", "Wdf01000", "nt", "nt", "nt"]);
-    // The interrupted instruction stands in the trap frame on the stack, and a leftover below it: the code before both
-    // is known and is no call.
-    assert!(frames.iter().all(|frame| frame.offset != Some(Hex(0x4a1c)) && frame.offset != Some(Hex(0x1_1111))));
+    // To a scan the interrupted instruction is no return address, nor is a leftover below it: the code before both is
+    // known and is no call.
+    let scanned = header.stack.frames.iter().chain(frames.iter().skip(1));
+    let mut offsets = scanned.filter_map(|frame| frame.offset);
+    assert!(offsets.all(|offset| offset != Hex(0x4a1c) && offset != Hex(0x1_1111)));
 }
 
 #[test]

@@ -18,15 +18,16 @@ pub struct StackGroup {
 /// Stacks as they come, those with the same addresses put together.
 #[derive(Clone, Debug, Default)]
 pub struct StackGroups {
-    /// By the addresses of the frames; without any, by why there are none.
-    places: BTreeMap<(Vec<u64>, String), usize>,
+    /// By the addresses and modules of the frames: processes have different images at one address. Without any frames, by
+    /// why there are none.
+    places: BTreeMap<(Vec<(u64, Option<String>)>, String), usize>,
     groups: Vec<StackGroup>,
 }
 
 impl StackGroups {
     /// Adds the stack of a thread.
     pub fn add(&mut self, thread: u64, stack: Stack) {
-        let addresses: Vec<u64> = stack.frames.iter().map(|frame| frame.address.0).collect();
+        let addresses: Vec<_> = stack.frames.iter().map(|frame| (frame.address.0, frame.module.clone())).collect();
         let reason = if addresses.is_empty() { stack.stop.clone() } else { String::new() };
         let place = *self.places.entry((addresses, reason)).or_insert(self.groups.len());
         match self.groups.get_mut(place) {
