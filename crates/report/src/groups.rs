@@ -15,12 +15,14 @@ pub struct StackGroup {
     pub stack: Stack,
 }
 
+/// What tells stacks apart: the addresses and modules of the frames, as processes have different images at one address;
+/// without any frames, why there are none.
+type Place = (Vec<(u64, Option<String>)>, String);
+
 /// Stacks as they come, those with the same addresses put together.
 #[derive(Clone, Debug, Default)]
 pub struct StackGroups {
-    /// By the addresses and modules of the frames: processes have different images at one address. Without any frames, by
-    /// why there are none.
-    places: BTreeMap<(Vec<(u64, Option<String>)>, String), usize>,
+    places: BTreeMap<Place, usize>,
     groups: Vec<StackGroup>,
 }
 
