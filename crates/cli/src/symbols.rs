@@ -13,7 +13,7 @@ use dumplens_base::{BlockCache, Source};
 use dumplens_engine::{AddError, Session};
 use dumplens_report::{
     protocol::{Reply, Request},
-    symbols::SymbolNeed,
+    symbols::{AddedSymbols, SymbolNeed},
 };
 
 use crate::{archive, commands::answer, source::FileSource};
@@ -89,19 +89,27 @@ fn add_file(session: &mut Session, path: &Path) {
         Err(error) => return explain(&error),
     };
     match session.add_symbols(Rc::clone(&source), &name) {
-        Ok(_) => {}
+        Ok(added) => tell(&added, &explain),
         // Stores keep files in cabinets (`name.pd_`), colleagues send them in zips.
         Err(AddError::NotSymbols(_)) if sniff(&*source).is_some() => match members(&source) {
             Ok(files) => {
                 for (name, file) in files {
-                    if let Err(error) = session.add_symbols(file, &name) {
-                        explain(&format_args!("{name}: {error}"));
+                    match session.add_symbols(file, &name) {
+                        Ok(added) => tell(&added, &explain),
+                        Err(error) => explain(&format_args!("{name}: {error}")),
                     }
                 }
             }
             Err(reason) => explain(&reason),
         },
         Err(error) => explain(&error),
+    }
+}
+
+/// Says if a file came twice: two folders may both hold it.
+fn tell(added: &AddedSymbols, explain: &dyn Fn(&dyn std::fmt::Display)) {
+    if added.again {
+        explain(&format_args!("the same file was added before ({}); one of them is kept", added.identity));
     }
 }
 

@@ -64,10 +64,9 @@ impl Session {
     /// If the file is no symbol file or cannot be read. The session goes on as before.
     pub fn add_symbols(&mut self, source: Source, name: &str) -> Result<AddedSymbols, AddError> {
         let file = Rc::new(SymbolFile::open(source, name)?);
-        // What was named by an older file of the same name stays possible: identities decide, not names.
-        self.world.symbols.files.push(Rc::clone(&file));
+        let again = self.world.symbols.add(&file);
         self.rematch();
-        Ok(symbols::added(&file, &self.world.modules))
+        Ok(symbols::added(&file, again, &self.world.modules))
     }
 
     /// Uses a symbol file for a module whatever its identity, or stops doing so.
@@ -80,10 +79,8 @@ impl Session {
         match file {
             None => drop(self.world.symbols.forced.remove(&base)),
             Some(name) => {
-                // The newest of several files of one name is meant.
-                let file = self.world.symbols.files.iter().rev().find(|file| file.name == name);
+                let file = self.world.symbols.to_force(name, &self.world.modules, base);
                 let file = file.ok_or_else(|| not_found(alloc::format!("no symbol file {name} was added")))?;
-                let file = Rc::clone(file);
                 self.world.symbols.forced.insert(base, file);
             }
         }

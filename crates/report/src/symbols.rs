@@ -24,10 +24,27 @@ pub struct SymbolNeed {
     pub symbols: SymbolStatus,
     /// Why it has that status: what was loaded, or what did not match.
     pub reason: Option<String>,
+    /// Files that were offered for it and do not fit. Empty where it has all its names.
+    pub mismatches: Vec<Mismatch>,
     /// Why it matters to this crash, if it does: "frame 3 of the crash".
     pub matters: Option<String>,
     /// Files that would help, the most useful first. Empty if the dump does not identify the module.
     pub files: Vec<WantedFile>,
+}
+
+/// A file that was offered for a module and does not fit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mismatch {
+    /// Its name.
+    pub file: String,
+    /// What differs.
+    pub reason: String,
+}
+
+impl core::fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} does not fit: {}", self.file, self.reason)
+    }
 }
 
 /// A file in a symbol store.
@@ -101,6 +118,8 @@ pub struct AddedSymbols {
     pub identity: String,
     /// Short names of the modules it names now. Empty if it belongs to none: it is kept, for it may yet be wanted.
     pub modules: Vec<String>,
+    /// Whether a file of the same identity and size was there already: this one takes its place.
+    pub again: bool,
 }
 
 /// Forms in which the list of wanted files can be carried to a connected machine.
@@ -183,6 +202,7 @@ mod tests {
             image: "ntoskrnl.exe".into(),
             symbols,
             reason: None,
+            mismatches: vec![],
             matters: None,
             files: vec![WantedFile::pdb("a b.pdb", "12", public).unwrap()],
         };

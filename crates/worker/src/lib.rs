@@ -30,7 +30,7 @@ use crate::{
     file::FileSource,
     queue::{Queue, Task},
     scratch::Scratch,
-    symbols::{Known, Next, Offered, Pack},
+    symbols::{Next, Offered, Pack},
     unpack::{Content, MOST_IN_MEMORY, OpenArchive, Purpose, Room, Unpack, failure},
 };
 
@@ -43,7 +43,6 @@ const PROGRESS_PERIOD: f64 = 100.0;
 struct Open {
     session: Session,
     cache: Rc<BlockCache<Source>>,
-    symbols: Known,
 }
 
 /// What waits for the browser to give it a place to unpack to.
@@ -199,7 +198,7 @@ impl Worker {
                 let Some(open) = &mut self.open else {
                     return Some(Err(failure(FailureKind::NothingOpen, "no dump is open")));
                 };
-                match pack.step(&mut open.session, &mut open.symbols) {
+                match pack.step(&mut open.session) {
                     Next::Working(progress) => {
                         self.tell(id, progress);
                         self.queue.put_back(id, Task::Pack(pack));
@@ -249,7 +248,7 @@ impl Worker {
             Ok(source) => Rc::new(source),
             Err(message) => return Some(Err(failure(FailureKind::BadRequest, message))),
         };
-        match symbols::offer(&mut open.session, &mut open.symbols, source, name) {
+        match symbols::offer(&mut open.session, source, name) {
             Offered::Ended(result) => Some(result),
             Offered::Pack(pack) => {
                 self.queue.put_back(id, Task::Pack(pack));
@@ -265,7 +264,7 @@ impl Worker {
             let source: Rc<BlockCache<Source>> = Rc::clone(&cache);
             return match Session::open(source, Some(content.name())) {
                 Ok(session) => {
-                    self.open = Some(Open { session, cache, symbols: Known::default() });
+                    self.open = Some(Open { session, cache });
                     self.queue.put_back(id, Task::Job(Job::new(Request::Summary)));
                     None
                 }

@@ -120,6 +120,7 @@ mod tests {
             image: image.into(),
             symbols,
             reason: None,
+            mismatches: vec![],
             matters: None,
             files,
         };
@@ -170,6 +171,7 @@ mod tests {
             image: "ntoskrnl.exe".into(),
             symbols: SymbolStatus::Missing,
             reason: None,
+            mismatches: vec![],
             matters: None,
             files: vec![
                 WantedFile::pdb("ntkrnlmp.pdb", "5278AFF81", true).unwrap(),

@@ -146,6 +146,11 @@ impl Adding {
         symbols.request.set_value(None);
         let name = file.name();
         match answer {
+            // What is kept in the browser or in this visit's list stays there.
+            Ok(Reply::SymbolsAdded(added)) if added.again => {
+                self.told(&name, Fate::Again(added.identity));
+                Added::Yes
+            }
             Ok(Reply::SymbolsAdded(added)) if added.modules.is_empty() => {
                 self.told(&name, Fate::Unmatched(added.identity));
                 Added::Yes

@@ -110,6 +110,9 @@ fn result(row: Outcome) -> impl IntoView {
         Fate::Named(modules, identity) => {
             ("added", "badge high", format!("{}: names for {} ({identity})", row.name, sentence_list(&modules)))
         }
+        Fate::Again(identity) => {
+            ("kept once", "badge medium", format!("{}: the same file was there already ({identity})", row.name))
+        }
         Fate::Unmatched(why) => ("no match", "badge low", why),
         Fate::Refused(why) => ("not usable", "badge low", why),
     };
