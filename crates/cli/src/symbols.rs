@@ -13,7 +13,7 @@ use dumplens_base::{BlockCache, Source};
 use dumplens_engine::{AddError, Session};
 use dumplens_report::{
     protocol::{Reply, Request},
-    symbols::{AddedSymbols, SymbolNeed},
+    symbols::{AddedSymbols, SymbolNeed, packed},
 };
 
 use crate::{archive, commands::answer, source::FileSource};
@@ -181,12 +181,8 @@ impl Index {
     fn candidates(&self, need: &SymbolNeed) -> Vec<PathBuf> {
         let names = need.files.iter().map(|file| file.name.as_str()).chain([need.image.as_str()]);
         // Compressed files in a store end in an underscore: `amdppm.pd_`.
-        let both = names.map(str::to_lowercase).flat_map(|name| {
-            let packed =
-                name.char_indices().next_back().map(|(last, _)| format!("{}_", name.get(..last).unwrap_or_default()));
-            [Some(name), packed]
-        });
-        let names: BTreeSet<String> = both.flatten().collect();
+        let both = names.map(str::to_lowercase).flat_map(|name| [packed(&name), name]);
+        let names: BTreeSet<String> = both.collect();
         let keys: BTreeSet<String> = need.files.iter().map(|file| file.key.to_lowercase()).collect();
         let keyed = |path: &&PathBuf| {
             let folder = path.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().to_lowercase());

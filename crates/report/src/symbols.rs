@@ -97,16 +97,37 @@ impl WantedFile {
     /// Where Microsoft's server would have it.
     #[must_use]
     pub fn url(&self) -> String {
-        let mut url = String::from(MICROSOFT_SERVER);
-        for c in self.path.chars() {
-            match c {
-                ' ' => url.push_str("%20"),
-                '+' => url.push_str("%2B"),
-                c => url.push(c),
-            }
-        }
-        url
+        url(MICROSOFT_SERVER, &self.path)
     }
+
+    /// Where a server of symbols would have it, as it is and packed, with the name it has there. `server` ends in `/`.
+    #[must_use]
+    pub fn urls(&self, server: &str) -> [(String, String); 2] {
+        let packed = packed(&self.name);
+        let path = format!("{}/{}/{packed}", self.name, self.key);
+        [(url(server, &self.path), self.name.clone()), (url(server, &path), packed)]
+    }
+}
+
+fn url(server: &str, path: &str) -> String {
+    let mut url = String::from(server);
+    for c in path.chars() {
+        match c {
+            ' ' => url.push_str("%20"),
+            '+' => url.push_str("%2B"),
+            c => url.push(c),
+        }
+    }
+    url
+}
+
+/// The name of a file that a store keeps in a cabinet: `ntkrnlmp.pd_`.
+#[must_use]
+pub fn packed(name: &str) -> String {
+    let mut packed = String::from(name);
+    packed.pop();
+    packed.push('_');
+    packed
 }
 
 /// What came of a symbol file that was added.
@@ -185,6 +206,14 @@ mod tests {
         let pdb = WantedFile::pdb("D:\\os\\obj\\ntkrnlmp.pdb", "5278AFF81", true).unwrap();
         assert_eq!(pdb.path, "ntkrnlmp.pdb/5278AFF81/ntkrnlmp.pdb");
         assert_eq!(pdb.url(), "https://msdl.microsoft.com/download/symbols/ntkrnlmp.pdb/5278AFF81/ntkrnlmp.pdb");
+    }
+
+    #[test]
+    fn a_server_is_asked_for_the_file_and_for_its_packed_twin() {
+        let file = WantedFile::pdb("a b.pdb", "12", false).unwrap();
+        let [plain, packed] = file.urls("https://symbols.example/store/");
+        assert_eq!(plain, ("https://symbols.example/store/a%20b.pdb/12/a%20b.pdb".into(), "a b.pdb".into()));
+        assert_eq!(packed, ("https://symbols.example/store/a%20b.pdb/12/a%20b.pd_".into(), "a b.pd_".into()));
     }
 
     #[test]

@@ -27,7 +27,7 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{DedicatedWorkerGlobalScope, File, MessageChannel, MessageEvent, MessagePort};
 
 use crate::{
-    file::FileSource,
+    file::{FileSource, Reads},
     queue::{Queue, Task},
     scratch::Scratch,
     symbols::{Next, Offered, Pack},
@@ -43,6 +43,8 @@ const PROGRESS_PERIOD: f64 = 100.0;
 struct Open {
     session: Session,
     cache: Rc<BlockCache<Source>>,
+    /// What was read of symbol files.
+    symbols: Rc<Reads>,
 }
 
 /// What waits for the browser to give it a place to unpack to.
@@ -181,7 +183,7 @@ impl Worker {
                 // What was open goes first: two caches would double the memory.
                 (self.open, self.archive) = (None, None);
                 let names = vec![file.name()];
-                match FileSource::new(file) {
+                match FileSource::new(file, Rc::default()) {
                     Ok(source) => self.enter(id, Content { source: Rc::new(source), names }),
                     Err(message) => Some(Err(failure(FailureKind::BadRequest, message))),
                 }
@@ -231,7 +233,9 @@ impl Worker {
                         self.queue.put_back(id, Task::Job(job));
                         None
                     }
-                    Step::Done(result) => Some(result.map(|reply| with_costs(reply, open.cache.stats()))),
+                    Step::Done(result) => {
+                        Some(result.map(|reply| with_costs(reply, open.cache.stats(), &open.symbols)))
+                    }
                 }
             }
         }
@@ -244,7 +248,7 @@ impl Worker {
             return Some(Err(failure(FailureKind::NothingOpen, message)));
         };
         let name = file.name();
-        let source = match FileSource::new(file) {
+        let source = match FileSource::new(file, Rc::clone(&open.symbols)) {
             Ok(source) => Rc::new(source),
             Err(message) => return Some(Err(failure(FailureKind::BadRequest, message))),
         };
@@ -264,7 +268,7 @@ impl Worker {
             let source: Rc<BlockCache<Source>> = Rc::clone(&cache);
             return match Session::open(source, Some(content.name())) {
                 Ok(session) => {
-                    self.open = Some(Open { session, cache });
+                    self.open = Some(Open { session, cache, symbols: Rc::default() });
                     self.queue.put_back(id, Task::Job(Job::new(Request::Summary)));
                     None
                 }
@@ -355,12 +359,14 @@ impl Worker {
 }
 
 /// Statistics are the front end's: the engine knows neither the file nor its own memory.
-fn with_costs(reply: Reply, stats: CacheStats) -> Reply {
+fn with_costs(reply: Reply, stats: CacheStats, symbols: &Reads) -> Reply {
     match reply {
         Reply::Statistics(mut statistics) => {
             statistics.file_reads = stats.source_reads;
             statistics.file_bytes = stats.source_bytes;
             statistics.cache_hits = stats.hits;
+            statistics.symbol_reads = symbols.calls.get();
+            statistics.symbol_bytes = symbols.bytes.get();
             statistics.engine_memory = engine_memory();
             Reply::Statistics(statistics)
         }

@@ -8,7 +8,7 @@ use dumplens_engine::{Job, Session, Step};
 use dumplens_report::{
     model::SymbolStatus,
     protocol::{Failure, FailureKind, Progress, Reply, Request},
-    symbols::AddedSymbols,
+    symbols::{AddedSymbols, packed},
 };
 
 use crate::{
@@ -266,13 +266,5 @@ fn wanted_names(session: &mut Session) -> BTreeSet<String> {
     };
     let missing = needs.iter().filter(|need| need.symbols != SymbolStatus::Loaded);
     let names = missing.flat_map(|need| need.files.iter().map(|file| &file.name).chain([&need.image]));
-    names
-        .map(|name| name.to_lowercase())
-        .flat_map(|name| {
-            let mut twin = name.clone();
-            twin.pop();
-            twin.push('_');
-            [name, twin]
-        })
-        .collect()
+    names.map(|name| name.to_lowercase()).flat_map(|name| [packed(&name), name]).collect()
 }

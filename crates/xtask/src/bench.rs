@@ -237,6 +237,6 @@ fn in_the_browser(bench: &Bench, page: &mut String) -> Result {
 
 fn target_site() -> Result<PathBuf> {
     let site = root().join("dist");
-    dist::dist(&site)?;
+    dist::dist(&site, None)?;
     Ok(site)
 }

@@ -21,6 +21,8 @@ pub(crate) enum Fate {
     Again(String),
     /// It belongs to no module: why.
     Unmatched(String),
+    /// The server that was asked does not have it.
+    Absent(String),
     /// It could not be read: why.
     Refused(String),
 }
@@ -60,11 +62,12 @@ pub(crate) fn sentence(outcomes: &[Outcome]) -> String {
                 format!("{} was added: {} {} names now.", one.name, list(modules), have(modules.len()))
             }
             Fate::Again(_) => format!("{} was there already: the same file is kept once.", one.name),
-            Fate::Unmatched(why) | Fate::Refused(why) => full_stop(why),
+            Fate::Unmatched(why) | Fate::Absent(why) | Fate::Refused(why) => full_stop(why),
         };
     }
     let mut modules: Vec<String> = Vec::new();
-    let (mut named, mut again, mut unmatched, mut refused) = (0, 0, Vec::new(), Vec::new());
+    let (mut named, mut again) = (0, 0);
+    let (mut unmatched, mut absent, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     for outcome in outcomes {
         match &outcome.result {
             Fate::Named(names, _) => {
@@ -73,6 +76,7 @@ pub(crate) fn sentence(outcomes: &[Outcome]) -> String {
             }
             Fate::Again(_) => again += 1,
             Fate::Unmatched(why) => unmatched.push(why.as_str()),
+            Fate::Absent(why) => absent.push(why.as_str()),
             Fate::Refused(why) => refused.push(why.as_str()),
         }
     }
@@ -89,6 +93,11 @@ pub(crate) fn sentence(outcomes: &[Outcome]) -> String {
         [] => {}
         [one] => parts.push(full_stop(one)),
         many => parts.push(format!("{} files match no module.", many.len())),
+    }
+    match absent.as_slice() {
+        [] => {}
+        [one] => parts.push(full_stop(one)),
+        many => parts.push(format!("{} files are not on the server.", many.len())),
     }
     match refused.as_slice() {
         [] => {}

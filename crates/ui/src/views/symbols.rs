@@ -12,6 +12,7 @@ use crate::{
     client::{self, CallError},
     save::save_text,
     state::{outcome::list as sentence_list, route::Route, words::status_word},
+    symbols::{Job, fetch},
     table::{Column, Table, mono, words},
     views::{
         lists::list,
@@ -102,6 +103,7 @@ pub(crate) fn SymbolsView() -> impl IntoView {
             <p class="overview" data-testid="symbols-overview" role="status">{move || line().map(|line| safe(&line))}</p>
             <div class="tools">
                 <AddButtons/>
+                <FetchButton/>
                 <span class="spacer"></span>
                 <Scripts/>
             </div>
@@ -113,6 +115,19 @@ pub(crate) fn SymbolsView() -> impl IntoView {
             </div>
         </section>
     }
+}
+
+/// Fetches what the crash's stack wants, on sites that were given a server.
+#[component]
+fn FetchButton() -> impl IntoView {
+    let app = expect_context::<App>();
+    fetch::server().map(|server| {
+        let host = safe(fetch::host(&server));
+        let title = format!("Asks {host} for the files that name this crash's stack; it learns which files these are, and nothing else of the dump");
+        view! {
+            <button on:click=move |_| app.add_symbols(Job::Fetch(None)) data-testid="fetch-all" title=title>"Fetch from " {host}</button>
+        }
+    })
 }
 
 /// The list of wanted files, to carry to a connected machine.
@@ -206,8 +221,13 @@ fn wanted(file: WantedFile) -> impl IntoView {
     let link = file.public.then(|| {
         view! {
             <a class="button" href=file.url() target="_blank" rel="noopener noreferrer"
-                title="Opens Microsoft's symbol server in a new tab; this page itself asks nobody">"Get from Microsoft"</a>
+                title="Opens Microsoft's symbol server in a new tab; this page itself does not ask it">"Get from Microsoft"</a>
         }
+    });
+    let own = file.clone();
+    let fetch = fetch::server().map(|server| {
+        let title = format!("Asks {} for this file", safe(fetch::host(&server)));
+        view! { <button on:click=move |_| app.add_symbols(Job::Fetch(Some(own.clone()))) data-testid="fetch" title=title>"Fetch"</button> }
     });
     view! {
         <li>
@@ -216,6 +236,7 @@ fn wanted(file: WantedFile) -> impl IntoView {
             <span class="group">
                 <button on:click=copy aria-label=format!("Copy the path of {}", safe(&file.name))>"Copy path"</button>
                 {link}
+                {fetch}
             </span>
             {(!file.public).then(|| view! { <span class="dim">"not one of Windows' own files: its maker has it"</span> })}
         </li>
