@@ -1,11 +1,21 @@
-//! Names of addresses: our PDB reader beside pdb-addr2line.
+//! Names of addresses: our PDB reader beside pdb-addr2line and llvm-symbolizer.
 
-use std::{fs, hint::black_box, io::Cursor, time::Instant};
+use std::{
+    fs,
+    hint::black_box,
+    io::{BufRead as _, BufReader, BufWriter, Cursor, Write as _},
+    path::Path,
+    process::{ChildStdin, Command, Stdio},
+    thread,
+    time::Instant,
+};
 
 use dumplens_symbols::PdbFile;
 use pdb_addr2line::{ContextPdbData, pdb::PDB};
 
-use crate::native::source;
+use dumplens_testkit::machine::pe::TestImage;
+
+use crate::native::{peak_kib, source};
 
 /// Addresses that are asked for.
 const LOOKUPS: u32 = 100_000;
@@ -34,8 +44,21 @@ fn report(started: Instant, mut lookup: impl FnMut(u32) -> bool, end: u32) {
 /// Our reader, on the file as the command line reads it.
 pub(crate) fn ours(file: &str, end: u32) {
     let started = Instant::now();
-    let pdb = PdbFile::open(source(file).0, PdbFile::DEFAULT_BUDGET).expect("the PDB opens");
+    let (source, counters) = source(file);
+    let pdb = PdbFile::open(source, PdbFile::DEFAULT_BUDGET).expect("the PDB opens");
     report(started, |rva| pdb.lookup(rva).expect("the lookup works").is_some(), end);
+    println!("read={}\nreads={}", counters.0.get(), counters.1.get());
+}
+
+/// Our reader, for one name only: what it costs to begin.
+pub(crate) fn first(file: &str, end: u32) {
+    let started = Instant::now();
+    let (source, counters) = source(file);
+    let pdb = PdbFile::open(source, PdbFile::DEFAULT_BUDGET).expect("the PDB opens");
+    let first = addresses(end).find(|rva| pdb.lookup(*rva).expect("the lookup works").is_some());
+    println!("first_ms={}", started.elapsed().as_secs_f64() * 1e3);
+    assert!(first.is_some(), "no address has a name");
+    println!("read={}\nreads={}", counters.0.get(), counters.1.get());
 }
 
 /// The peer.
@@ -45,4 +68,79 @@ pub(crate) fn peer(file: &str, end: u32) {
     let data = ContextPdbData::try_from_pdb(PDB::open(Cursor::new(bytes)).expect("the PDB opens")).expect("it is read");
     let context = data.make_context().expect("it is read");
     report(started, |rva| context.find_frames(rva).expect("the lookup works").is_some(), end);
+}
+
+/// Names of llvm-symbolizer, the one this was compared with first.
+const SYMBOLIZERS: [&str; 2] = ["llvm-symbolizer-19", "llvm-symbolizer"];
+
+/// The other peer, a program of its own: it is asked line by line, and measured from its start. It takes images, not PDBs, so
+/// that one is written beside that names the PDB. Says nothing where the program is not installed.
+pub(crate) fn symbolizer(file: &str, end: u32) {
+    let installed = |program: &&&str| Command::new(program).arg("--version").stdout(Stdio::null()).status().is_ok();
+    let Some(program) = SYMBOLIZERS.iter().find(installed) else { return };
+    let file = fs::canonicalize(file).expect("the PDB is there");
+    let image = std::env::temp_dir().join(format!("dumplens-bench-{}.exe", std::process::id()));
+    fs::write(&image, image_of(&file, end)).expect("the disk takes it");
+    let started = Instant::now();
+    let mut child = Command::new(program)
+        .args(["--relative-address", "--obj"])
+        .arg(&image)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it runs");
+    let mut ask = child.stdin.take().expect("it listens");
+    let mut answers = BufReader::new(child.stdout.take().expect("it answers"));
+    // An answer ends in an empty line; a name that is not known is two question marks.
+    let mut answer = move || {
+        let (mut line, mut named) = (String::new(), false);
+        for number in 0.. {
+            line.clear();
+            let read = answers.read_line(&mut line).expect("it answers");
+            assert!(read > 0, "it ended too early");
+            if line.trim().is_empty() {
+                break;
+            }
+            named |= number == 0 && !line.starts_with("??");
+        }
+        named
+    };
+    let put = |ask: &mut ChildStdin, rva: u32| writeln!(ask, "{rva:#x}").expect("it listens");
+    let first = addresses(end).find(|rva| {
+        put(&mut ask, *rva);
+        answer()
+    });
+    println!("first_ms={}", started.elapsed().as_secs_f64() * 1e3);
+    assert!(first.is_some(), "no address has a name");
+    let started = Instant::now();
+    let asking = thread::spawn(move || {
+        let mut buffered = BufWriter::new(ask);
+        addresses(end).for_each(|rva| writeln!(buffered, "{rva:#x}").expect("it listens"));
+        buffered.into_inner().expect("it listens")
+    });
+    let found = (0..LOOKUPS).filter(|_| answer()).count();
+    println!("per_second={}\nfound={found}", f64::from(LOOKUPS) / started.elapsed().as_secs_f64());
+    // It lives as long as somebody may ask.
+    println!("peak_kib={}", peak_kib(&child.id().to_string()));
+    drop(asking.join().expect("all was asked"));
+    child.wait().expect("it ends");
+    fs::remove_file(image).expect("the image can be removed");
+}
+
+/// An image that names a PDB.
+fn image_of(pdb: &Path, end: u32) -> Vec<u8> {
+    let path = pdb.to_string_lossy().into_owned();
+    let identity = *PdbFile::open(source(&path).0, PdbFile::DEFAULT_BUDGET).expect("the PDB opens").identity();
+    let image = TestImage {
+        machine: 0x8664,
+        timestamp: 1,
+        size: end.next_multiple_of(0x1000).max(0x4000),
+        guid: identity.guid,
+        age: identity.age,
+        pdb: path,
+        export_name: "bench.exe".into(),
+        exports: Vec::new(),
+    };
+    image.build()
 }

@@ -5,7 +5,7 @@ use dumplens_base::{Source, Va};
 use dumplens_dump::{Dump, OpenError, open};
 use dumplens_report::{
     Hex, model,
-    protocol::{Failure, FailureKind, Reply, Request, Summary},
+    protocol::{Failure, FailureKind, Progress, Reply, Request, Summary},
     symbols::AddedSymbols,
 };
 
@@ -58,12 +58,19 @@ impl Session {
         self.world.notes.iter().map(note_model).collect()
     }
 
+    /// Reads a piece of what symbol files are matched against: in dumps of whole memories the images say which PDB is theirs.
+    /// `None` when all of it is there. Who has no time to wait calls this before [`Session::add_symbols`].
+    pub fn prepare_symbols(&mut self) -> Option<Progress> {
+        self.world.load_modules()
+    }
+
     /// Adds a symbol file: an image, a PDB or a table of kernel symbols. Names change at once; nothing is read again.
     ///
     /// # Errors
     /// If the file is no symbol file or cannot be read. The session goes on as before.
     pub fn add_symbols(&mut self, source: Source, name: &str) -> Result<AddedSymbols, AddError> {
         let file = Rc::new(SymbolFile::open(source, name)?);
+        while self.prepare_symbols().is_some() {}
         let again = self.world.symbols.add(&file);
         self.rematch();
         Ok(symbols::added(&file, again, &self.world.modules))

@@ -13,7 +13,10 @@ use dumplens_report::{
     protocol::{Reply, Request},
     symbols::FileKind,
 };
-use dumplens_testkit::machine::{MachineSpec, Store, WIN10_X64};
+use dumplens_testkit::{
+    machine::{MachineSpec, Store, WIN10_X64},
+    pdb::LargePdb,
+};
 
 #[test]
 fn an_image_is_matched_by_time_stamp_and_size_and_names_its_pdb() {
@@ -155,6 +158,19 @@ fn a_mismatch_stays_in_sight_while_exports_name_the_module() {
     let mut text = String::new();
     dumplens_report::text::symbol_needs(&mut text, &needs).unwrap();
     assert!(text.contains("glasswing.sys does not fit: the image offered is another version"), "{text}");
+}
+
+#[test]
+fn a_pdb_is_matched_though_nobody_asked_for_the_modules_yet() {
+    // In this dump only the image in memory says which PDB is the kernel's, and opening does not read images.
+    let mut session = open(MachineSpec::small(WIN10_X64).build().write(Store::BitmapKernel)).unwrap();
+    let pdb = LargePdb { modules: 2, functions: 8, page: 4096, skipped: 64, guid: [1; 16], age: 1 };
+    let path = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("ntkrnlmp.pdb");
+    pdb.write_to(&mut std::fs::File::create(&path).unwrap()).unwrap();
+    let added = session.add_symbols(Rc::new(std::fs::read(path).unwrap()), "ntkrnlmp.pdb").unwrap();
+    assert_eq!(added.modules, ["nt"]);
+    let frames = report(&mut session).stack.unwrap().frames;
+    assert_eq!((frames[1].function.clone(), frames[1].function_offset.unwrap().0), (Some(pdb.name(4)), 8));
 }
 
 #[test]

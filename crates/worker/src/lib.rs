@@ -247,6 +247,11 @@ impl Worker {
             let message = "open a dump first: symbols are matched against its modules";
             return Some(Err(failure(FailureKind::NothingOpen, message)));
         };
+        if let Some(progress) = open.session.prepare_symbols() {
+            self.tell(id, progress);
+            self.queue.put_back(id, Task::Symbols(file));
+            return None;
+        }
         let name = file.name();
         let source = match FileSource::new(file, Rc::clone(&open.symbols)) {
             Ok(source) => Rc::new(source),
