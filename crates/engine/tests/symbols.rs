@@ -164,7 +164,7 @@ fn a_mismatch_stays_in_sight_while_exports_name_the_module() {
 fn a_pdb_is_matched_though_nobody_asked_for_the_modules_yet() {
     // In this dump only the image in memory says which PDB is the kernel's, and opening does not read images.
     let mut session = open(MachineSpec::small(WIN10_X64).build().write(Store::BitmapKernel)).unwrap();
-    let pdb = LargePdb { modules: 2, functions: 8, page: 4096, skipped: 64, guid: [1; 16], age: 1 };
+    let pdb = LargePdb { modules: 2, functions: 8, page: 4096, skipped: 64, structures: 0, guid: [1; 16], age: 1 };
     let path = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("ntkrnlmp.pdb");
     pdb.write_to(&mut std::fs::File::create(&path).unwrap()).unwrap();
     let added = session.add_symbols(Rc::new(std::fs::read(path).unwrap()), "ntkrnlmp.pdb").unwrap();

@@ -6,8 +6,9 @@ mod common;
 use std::{fs::File, path::PathBuf, rc::Rc};
 
 use common::{Counting, pdbutil};
+use dumplens_base::types::Types as _;
 use dumplens_base::{ByteSource, SourceError, SourceErrorKind};
-use dumplens_symbols::PdbFile;
+use dumplens_symbols::{PdbFile, types::TypeTable};
 use dumplens_testkit::pdb::LargePdb;
 
 const GUID: [u8; 16] = [0x2b; 16];
@@ -57,9 +58,18 @@ fn names(file: &Written, pdb: &LargePdb) -> u64 {
         assert_eq!((found.file.as_deref(), found.line), (Some("large.cpp"), Some(function * 10 % 50_000 + 5)));
     }
     let read = read.get();
+    assert_eq!(types(&open, pdb), 3, "the structures are found");
     assert_eq!(open.by_name(&pdb.name(last)).unwrap(), Some(pdb.rva(last)));
     assert_eq!(open.by_name("?function1@part0@large@@YAXXZ").unwrap(), Some(pdb.rva(last - pdb.functions + 2)));
     read
+}
+
+/// How many of three structures are found, each with its members.
+fn types(open: &PdbFile, pdb: &LargePdb) -> usize {
+    let table = TypeTable::open(open, 0).unwrap().unwrap();
+    let names = [0, pdb.structures / 2, pdb.structures - 1].map(|structure| pdb.structure(structure));
+    let layouts = names.map(|name| table.layout(&table.find(&name).unwrap().unwrap().named).unwrap().unwrap());
+    layouts.iter().filter(|layout| layout.size == 32 && layout.fields.len() == 8).count()
 }
 
 #[test]
@@ -73,6 +83,8 @@ fn of_a_gigabyte_a_few_megabytes_are_read() {
     // Somebody else's reader finds the file in order.
     let Some(text) = pdbutil(&file.0, &["--summary", "--symbols", "--modi=7"]) else { return };
     assert!(text.contains("Age: 3") && text.contains("large::part7::function63"), "{text}");
+    let Some(text) = pdbutil(&file.0, &["--types", "--type-index=0xac3f"]) else { return };
+    assert!(text.contains("LF_STRUCTURE") && text.contains("_LARGE_STRUCTURE19999"), "{text}");
     let Some(text) = pdbutil(&file.0, &["-l", "--modi=2499"]) else { return };
     assert!(text.contains("large.cpp"), "{text}");
 }

@@ -7,7 +7,7 @@ use std::{
     io::{self, Seek as _, SeekFrom, Write as _},
 };
 
-use super::writer::{Out, record, table};
+use super::writer::{Out, hash, record, table};
 
 /// Bytes of code of a function.
 const STEP: u32 = 0x40;
@@ -16,7 +16,7 @@ const SECTION: u32 = 0x1000;
 /// A part of line information that readers skip: the bit that says so.
 const IGNORED: u32 = 0x8000_0000;
 /// Streams before those of the modules.
-const FIRST_MODULE: u32 = 10;
+const FIRST_MODULE: u32 = 11;
 /// So many modules' streams take pages in turns, as in files that a linker wrote object by object.
 const INTERLEAVED: usize = 8;
 
@@ -31,6 +31,8 @@ pub struct LargePdb {
     pub page: u64,
     /// Bytes in each module's stream that readers skip.
     pub skipped: u32,
+    /// Structures of eight members in its types.
+    pub structures: u32,
     /// GUID in file order.
     pub guid: [u8; 16],
     /// Age.
@@ -96,17 +98,50 @@ fn len(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).expect("a part is smaller than 4 GiB")
 }
 
-/// A stream of types without types.
-fn no_types() -> Out {
-    let out = Out::default().u32(20_040_203).u32(56).u32(0x1000).u32(0x1000).u32(0).u16(0xffff).u16(0xffff);
-    out.u32(4).u32(0x3_ffff).bytes(&[0; 24])
+/// Buckets of the hash table of types.
+const BUCKETS: u32 = 0x3_ffff;
+/// Stream of hashes of types: the last of those before the modules.
+const TYPE_HASHES: u16 = 10;
+
+/// Name of a structure.
+fn structure_name(structure: u32) -> String {
+    format!("_LARGE_STRUCTURE{structure}")
+}
+
+/// A stream of types, and that of their hashes: lists of eight numbers, each followed by the structure that has them.
+fn types(structures: u32) -> [Out; 2] {
+    /// Every so many bytes the place of a type is noted.
+    const NOTED: u32 = 8 << 10;
+    let (mut records, mut values, mut index) = (Out::default(), Out::default(), Out::default());
+    let mut noted = None;
+    for structure in 0..structures {
+        let (number, at) = (0x1000 + 2 * structure, len(&records.0));
+        if noted.is_none_or(|noted| at - noted >= NOTED) {
+            index = index.u32(number).u32(at);
+            noted = Some(at);
+        }
+        let list = (0..8_u16).fold(Out::default(), |list, member| {
+            let name = format!("Field{structure:06}{member}\0");
+            list.u16(0x150d).u16(3).u32(0x22).u16(member * 4).bytes(name.as_bytes()).bytes(&[0xf1])
+        });
+        let name = structure_name(structure);
+        let body = Out::default().u16(8).u16(0).u32(number).u32(0).u32(0).u16(32).bytes(name.as_bytes()).bytes(&[0]);
+        records = records.bytes(&record(0x1203, list).0).bytes(&record(0x1505, body).0);
+        values = values.u32(number % BUCKETS).u32(hash(name.as_bytes()) % BUCKETS);
+    }
+    let (values_len, index_len) = (len(&values.0), len(&index.0));
+    let hashes = if structures == 0 { 0xffff } else { TYPE_HASHES };
+    let header = Out::default().u32(20_040_203).u32(56).u32(0x1000).u32(0x1000 + 2 * structures).u32(len(&records.0));
+    let header =
+        header.u16(hashes).u16(0xffff).u32(4).u32(BUCKETS).u32(0).u32(values_len).u32(values_len).u32(index_len);
+    [header.u32(values_len + index_len).u32(0).bytes(&records.0), values.bytes(&index.0)]
 }
 
 impl LargePdb {
-    /// One of more than a gigabyte: 2 500 modules, 160 000 functions.
+    /// One of more than a gigabyte: 2 500 modules, 160 000 functions, and twice as many types as Windows' kernel has.
     #[must_use]
     pub fn gigabyte(guid: [u8; 16], age: u32) -> Self {
-        Self { modules: 2_500, functions: 64, page: 4096, skipped: 512 << 10, guid, age }
+        Self { modules: 2_500, functions: 64, page: 4096, skipped: 512 << 10, structures: 20_000, guid, age }
     }
 
     /// One of more than four gigabytes, in pages of 8 KiB as linkers use them for such files.
@@ -125,6 +160,12 @@ impl LargePdb {
     #[must_use]
     pub fn name(&self, function: u32) -> String {
         format!("large::part{}::function{}", self.module(function), function % self.functions)
+    }
+
+    /// Name of a structure of eight members of four bytes, from 0.
+    #[must_use]
+    pub fn structure(&self, structure: u32) -> String {
+        structure_name(structure % self.structures)
     }
 
     /// The last module has the lowest addresses: who looks for it passes all others.
@@ -251,7 +292,8 @@ impl LargePdb {
         let names = Out::default().u32(0xeffe_effe).u32(1).u32(11).bytes(b"\0large.cpp\0").u32(1).u32(1).u32(1);
         let debug = self.debug_information(sizes);
         let none = Out::default();
-        [none, info, no_types(), debug, no_types(), records, publics, globals, section, names].map(Stream::of).into()
+        let ([types, hashes], [ids, _]) = (types(self.structures), types(0));
+        [none, info, types, debug, ids, records, publics, globals, section, names, hashes].map(Stream::of).into()
     }
 
     /// Symbol records, public symbols by name and address, procedures by name.
