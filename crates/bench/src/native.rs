@@ -51,6 +51,7 @@ pub(crate) fn main() {
         ["names", file, end] => measured(|| crate::names::ours(file, end.parse().expect("a number"))),
         ["peer-names", file, end] => measured(|| crate::names::peer(file, end.parse().expect("a number"))),
         ["first-name", file, end] => measured(|| crate::names::first(file, end.parse().expect("a number"))),
+        ["first-type", file, name] => measured(|| crate::names::first_type(file, name)),
         ["llvm-names", file, end] => crate::names::symbolizer(file, end.parse().expect("a number")),
         ["workload", name, file] => {
             let dump = Rc::new(fs::read(file).expect("the dump is there"));
@@ -132,6 +133,8 @@ fn session(path: &str) -> (Session, Counters) {
 
 /// Times work in this process, and says how much memory it needed at most.
 fn measured(work: impl FnOnce()) {
+    // What a process has that does nothing yet.
+    println!("base_kib={}", peak_kib("self"));
     let started = Instant::now();
     println!("ms={}", timed(work));
     println!("wall_ms={}", started.elapsed().as_secs_f64() * 1e3);

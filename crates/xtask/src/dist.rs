@@ -63,7 +63,7 @@ pub(crate) fn page(server: Option<&SymbolServer>) -> Result<String> {
     let page = root().join("www/index.html");
     let page = fs::read_to_string(page).map_err(|error| format!("cannot read www/index.html: {error}"))?;
     let page = page_without_trunk(&page);
-    server.map_or(Ok(page.clone()), |server| server.into_page(&page))
+    server.map_or(Ok(page.clone()), |server| server.widen(&page))
 }
 
 /// Where cargo builds.

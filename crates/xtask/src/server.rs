@@ -31,7 +31,7 @@ impl SymbolServer {
     }
 
     /// Allows the page to ask this server, and tells it where it is.
-    pub(crate) fn into_page(&self, page: &str) -> Result<String> {
+    pub(crate) fn widen(&self, page: &str) -> Result<String> {
         let Self(address) = self;
         let line = page.lines().find(|line| line.contains(POLICY_LINE) && line.contains(OWN));
         let line = line.ok_or("www/index.html has no policy with connect-src 'self'")?;

@@ -271,8 +271,8 @@ impl LargePdb {
             // Two lines for each function, ten lines apart from the next one's.
             let line = first + function;
             let body = Out::default().u32(offset).u16(1).u16(0).u32(STEP).u32(0).u32(2).u32(12 + 16);
-            let body = body.u32(0).u32(0x8000_0000 | line * 10 % 50_000 + 1);
-            let body = body.u32(STEP / 2).u32(0x8000_0000 | line * 10 % 50_000 + 5);
+            let body = body.u32(0).u32(0x8000_0000 | (line * 10 % 50_000 + 1));
+            let body = body.u32(STEP / 2).u32(0x8000_0000 | (line * 10 % 50_000 + 5));
             lines = lines.u32(0xf2).u32(len(&body.0)).bytes(&body.0);
         }
         let lines = lines.u32(IGNORED | 0xf3).u32(self.skipped);
