@@ -11,6 +11,7 @@ use std::{
     process::{Command, Output},
 };
 
+use dumplens_testkit::pdb::writer;
 use serde_json::{Value, json};
 
 fn dumplens(args: &[&str]) -> Output {
