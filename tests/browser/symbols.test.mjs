@@ -190,11 +190,11 @@ test("of a folder only what the dump wants is read", () =>
 
 test("a file that is added twice is kept once", () =>
   on("symbols-twice", async (page) => {
+    await show(page, "symbols");
     await add(page, symbols("right/glasswing.sys"));
     await toast(page, /^glasswing\.sys was added: glasswing has names now\./);
     await add(page, symbols("right/glasswing.sys"));
     await toast(page, /^glasswing\.sys was there already: the same file is kept once\./);
-    await show(page, "symbols");
     await page.getByTestId("symbol-results").locator("summary").click();
     await page.getByTestId("symbol-results").getByText(/kept once glasswing\.sys: the same file was there already \(image, time stamp/).waitFor();
   }));
