@@ -14,12 +14,12 @@ const PDBS: [(&str, u32); 4] = [
 ];
 
 /// Rounds of each program.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 
 const NAMES: &str = "\
 ## Names from PDBs
 
-100 000 random addresses, the median of five rounds in turns. Peers are the crate pdb-addr2line 0.12.1 and the program
+100 000 random addresses, the median of three rounds in turns. Peers are the crate pdb-addr2line 0.12.1 and the program
 llvm-symbolizer. First name: from the file's name to the first answer; llvm-symbolizer is a program of its own, so that its
 start is in it. Memory is the peak of a process above what it has before it begins; of llvm-symbolizer the whole peak.
 
@@ -105,14 +105,12 @@ pub(super) fn large(bench: &Bench, page: &mut String) -> Result {
         vec!["first-name", &file, &end],
         vec!["first-type", &file, "_LARGE_STRUCTURE12345"],
         vec!["names", &file, &end],
-        vec!["peer-names", &file, &end],
     ];
     let all = bench.medians(&programs, 3)?;
     let rows = [
         ("Dumplens, first name", "first_ms"),
         ("Dumplens, layout of one structure", "first_ms"),
         ("Dumplens, 100 000 names", "ms"),
-        ("pdb-addr2line, first name and 100 000 more", "ms"),
     ];
     page.push_str(LARGE);
     for ((what, time), numbers) in rows.iter().zip(&all) {
