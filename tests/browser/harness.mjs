@@ -17,14 +17,15 @@ export const samples = path.join(here, "../../public/samples");
 
 const TYPES = { html: "text/html", js: "text/javascript", css: "text/css", wasm: "application/wasm", svg: "image/svg+xml", json: "application/json" };
 
-/** Serves the site below a path of several segments: every URL in it must be relative for that to work. */
-export async function serve(prefix = "/some/sub/path/") {
+/** Serves the site below a path of several segments: every URL in it must be relative for that to work. `index` stands in for
+ * the page. */
+export async function serve(prefix = "/some/sub/path/", index = null) {
   const server = createServer(async (request, response) => {
     const url = new URL(request.url, "http://localhost");
     const name = url.pathname.startsWith(prefix) ? url.pathname.slice(prefix.length) || "index.html" : null;
     try {
       if (name === null || name.includes("..")) throw new Error("not served");
-      const body = await readFile(path.join(dist, name));
+      const body = name === "index.html" && index !== null ? index : await readFile(path.join(dist, name));
       response.writeHead(200, { "content-type": TYPES[name.split(".").pop()] ?? "application/octet-stream" });
       response.end(body);
     } catch {
@@ -43,7 +44,7 @@ export async function launch() {
   });
 }
 
-/** A page, and a list of everything that it must not do. */
+/** A page, and a list of everything that it must not do. Beside its own origin it may ask those of `options.allowed`. */
 export async function open(browser, url, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   const page = await context.newPage();
@@ -51,7 +52,8 @@ export async function open(browser, url, options = {}) {
   const origin = new URL(url).origin;
   page.on("request", (request) => {
     const target = request.url();
-    if (!target.startsWith(origin) && !target.startsWith("blob:") && !target.startsWith("data:")) faults.push(`foreign request: ${target}`);
+    const allowed = [origin, ...(options.allowed ?? [])].some((allowed) => target.startsWith(allowed));
+    if (!allowed && !target.startsWith("blob:") && !target.startsWith("data:")) faults.push(`foreign request: ${target}`);
   });
   page.on("console", (message) => {
     if (message.type() === "error" && !options.expectErrors) faults.push(`console: ${message.text()}`);

@@ -177,7 +177,26 @@ test("of a folder only what the dump wants is read", () =>
     await toast(page, /^2 files were added: glasswing and Wdf01000 have names now\./);
     await eventually(async () => assert.equal(await page.getByTestId("symbol-results").locator("li").count(), 2));
     await page.getByTestId("symbols-folder-input").first().setInputFiles(symbols("wrong"));
-    await toast(page, /^glasswing\.sys does not match glasswing or adds nothing to it: glasswing keeps the names it has \(exported names of glasswing\.sys\)/);
+    await toast(page, /^glasswing\.sys does not match: the image offered is another version.*\. glasswing keeps the names it has \(exported names of glasswing\.sys\)/);
+    // What does not fit stays in sight beside what names the module.
+    await show(page, "symbols");
+    const row = page.getByTestId("symbols").locator(".row", { hasText: "glasswing" });
+    await eventually(async () => assert.match(await row.innerText(), /exports[^]*exported names of glasswing\.sys; glasswing\.sys does not fit: the image offered is another version/));
+    await row.click();
+    await page.getByTestId("mismatch").getByText("glasswing.sys does not fit").waitFor();
+    await show(page, "notes");
+    await page.getByText(/glasswing: glasswing\.sys does not fit/).waitFor();
+  }));
+
+test("a file that is added twice is kept once", () =>
+  on("symbols-twice", async (page) => {
+    await show(page, "symbols");
+    await add(page, symbols("right/glasswing.sys"));
+    await toast(page, /^glasswing\.sys was added: glasswing has names now\./);
+    await add(page, symbols("right/glasswing.sys"));
+    await toast(page, /^glasswing\.sys was there already: the same file is kept once\./);
+    await page.getByTestId("symbol-results").locator("summary").click();
+    await page.getByTestId("symbol-results").getByText(/kept once glasswing\.sys: the same file was there already \(image, time stamp/).waitFor();
   }));
 
 test("a dropped folder is searched as a store is", () =>
@@ -290,7 +309,7 @@ test("files are kept if that is wished, added at the next visit, and forgotten w
     await page.getByTestId("keep-symbols").check();
     await page.getByTestId("kept").getByText(/1 file, 112\.0 KiB/).waitFor();
     await add(page, [symbols("right/glasswing.sys"), symbols("wrong/glasswing.sys")]);
-    await toast(page, /does not match glasswing or adds nothing/);
+    await toast(page, /^1 file was there already and kept once\. glasswing\.sys does not match: .* glasswing keeps the names it has/);
     await page.getByTestId("kept").getByText(/1 file, 112\.0 KiB/).waitFor();
     assert.deepEqual(await kept(page), ["glasswing.sys/D62801151c000/glasswing.sys"]);
     await page.reload();
@@ -354,7 +373,7 @@ test("a real dump and its real image", (context) => {
     await page.getByTestId("symbols").locator(".row", { hasText: "amdppm" }).click();
     await page.getByTestId("need").getByText("amdppm.pdb/1C19FDDB27BB3399D9B45973EFEAFCF31/amdppm.pdb").waitFor();
     await page.getByTestId("symbols-folder-input").first().setInputFiles(store);
-    await toast(page, /3 files were added: (amdppm and Wdf01000|Wdf01000 and amdppm) have names now/);
+    await toast(page, /2 files were added: (amdppm and Wdf01000|Wdf01000 and amdppm) have names now\. 1 file was there already/);
     await eventually(async () => assert.match(await page.getByTestId("symbols").locator(".row", { hasText: "amdppm" }).innerText(), /loaded/));
     // What was added before the switch was turned is kept too.
     await page.getByTestId("keep-symbols").check();

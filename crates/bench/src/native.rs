@@ -15,7 +15,10 @@ use dumplens_bench::{WORKLOADS, answer, run};
 use dumplens_dump::{Dump, open};
 use dumplens_engine::Session;
 use dumplens_report::protocol::{Reply, Request};
-use dumplens_testkit::machine::{DATA, MachineSpec, PAGE, Store, WIN10_X64};
+use dumplens_testkit::{
+    machine::{DATA, MachineSpec, PAGE, Store, WIN10_X64},
+    pdb::LargePdb,
+};
 use dumplens_windows::{Hints, Kernel};
 use kdmp_parser::{gxa::Gva, parse::KernelDumpParser, virt};
 
@@ -47,6 +50,9 @@ pub(crate) fn main() {
         ["file", file, gib] => whole_file(file, gib.parse().expect("a number")),
         ["names", file, end] => measured(|| crate::names::ours(file, end.parse().expect("a number"))),
         ["peer-names", file, end] => measured(|| crate::names::peer(file, end.parse().expect("a number"))),
+        ["first-name", file, end] => measured(|| crate::names::first(file, end.parse().expect("a number"))),
+        ["first-type", file, name] => measured(|| crate::names::first_type(file, name)),
+        ["llvm-names", file, end] => crate::names::symbolizer(file, end.parse().expect("a number")),
         ["workload", name, file] => {
             let dump = Rc::new(fs::read(file).expect("the dump is there"));
             println!("ms={}", best(|| run(name, &dump)));
@@ -72,6 +78,14 @@ fn prepare(folder: &Path) {
         }
         let mut file = File::create(&path).expect("the dump can be made");
         machine.write_to(Store::BitmapFull, &mut file, gib * (1 << 30) / PAGE).expect("the disk takes it");
+    }
+    // The PDB of the kernel in a small machine.
+    let path = folder.join("ntkrnlmp.pdb");
+    if !path.exists() {
+        let mut file = File::create(&path).expect("the PDB can be made");
+        LargePdb::gigabyte([1; 16], 1).write_to(&mut file).expect("the disk takes it");
+        fs::write(folder.join("kernel.dmp"), MachineSpec::small(WIN10_X64).build().write(Store::BitmapKernel))
+            .expect("the disk takes it");
     }
     let path = folder.join("crowded.dmp");
     if !path.exists() {
@@ -119,12 +133,19 @@ fn session(path: &str) -> (Session, Counters) {
 
 /// Times work in this process, and says how much memory it needed at most.
 fn measured(work: impl FnOnce()) {
+    // What a process has that does nothing yet.
+    println!("base_kib={}", peak_kib("self"));
     let started = Instant::now();
     println!("ms={}", timed(work));
     println!("wall_ms={}", started.elapsed().as_secs_f64() * 1e3);
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    println!("peak_kib={}", peak_kib("self"));
+}
+
+/// Most memory that a process had so far, in KiB: its number, or `self`.
+pub(crate) fn peak_kib(process: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0 kB");
-    println!("peak_kib={}", peak.trim().trim_end_matches(" kB"));
+    peak.trim().trim_end_matches(" kB").parse().unwrap_or(0)
 }
 
 /// Milliseconds that this process has been on a processor: what other programs do at the same time does not count.

@@ -115,6 +115,12 @@ pub(crate) enum Command {
         /// Print a script that fetches them, to run on a connected machine
         #[arg(long, value_enum, conflicts_with = "json")]
         script: Option<Script>,
+        /// Folder, symbol store, archive or file with symbols that are at hand; may be given several times
+        #[arg(long, value_name = "DIR")]
+        symbols: Vec<PathBuf>,
+        /// Use a symbol file for a module although it does not match; may be given several times
+        #[arg(long, value_name = "MODULE=FILE")]
+        force: Vec<String>,
         #[command(flatten)]
         list: List,
     },

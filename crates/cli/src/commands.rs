@@ -62,14 +62,17 @@ pub(crate) fn run(args: Args) -> io::Result<Outcome> {
         Command::Threads(list) => lists(&mut out, &list, unpacking, &[Request::Threads])?,
         Command::Processes(list) => lists(&mut out, &list, unpacking, &[Request::Processes])?,
         Command::Streams(list) => lists(&mut out, &list, unpacking, &[Request::Streams])?,
-        Command::Symbols { script, list } => {
+        Command::Symbols { script, symbols: folders, force, list } => {
             let kind = script.map(|script| match script {
                 Script::Powershell => ScriptKind::PowerShell,
                 Script::Sh => ScriptKind::Shell,
                 Script::Symchk => ScriptKind::SymChk,
             });
             let request = kind.map_or(Request::Symbols, |kind| Request::SymbolScript { kind });
-            lists(&mut out, &list, unpacking, &[request])?
+            let Some(mut session) = open(&list.file, unpacking) else { return Ok(Outcome::Unreadable) };
+            symbols::add(&mut session, &folders);
+            symbols::force(&mut session, &force);
+            answers(&mut out, &mut session, &list, &[request])?
         }
         Command::Lookup { json, file, rvas } => lookup::lookup(&mut out, json, &file, &rvas)?,
         Command::Types(types) => types::types(&mut out, &types, unpacking)?,
@@ -198,9 +201,16 @@ pub(crate) fn render(write: impl FnOnce(&mut String) -> std::fmt::Result) -> Str
 }
 
 fn lists(out: &mut impl Write, list: &List, unpacking: &Unpacking, requests: &[Request]) -> io::Result<Outcome> {
-    let Some(mut session) = open(&list.file, unpacking) else { return Ok(Outcome::Unreadable) };
+    match open(&list.file, unpacking) {
+        Some(mut session) => answers(out, &mut session, list, requests),
+        None => Ok(Outcome::Unreadable),
+    }
+}
+
+/// Writes the answers to some requests, each a list.
+fn answers(out: &mut impl Write, session: &mut Session, list: &List, requests: &[Request]) -> io::Result<Outcome> {
     for request in requests {
-        let reply = answer(&mut session, request.clone());
+        let reply = answer(session, request.clone());
         let json = |value: serde_json::Result<String>| value.map_err(io::Error::other);
         let text = match (reply, list.json) {
             (Ok(Reply::Modules(rows)), true) => json(serde_json::to_string(&rows))?,

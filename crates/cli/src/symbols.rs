@@ -13,7 +13,7 @@ use dumplens_base::{BlockCache, Source};
 use dumplens_engine::{AddError, Session};
 use dumplens_report::{
     protocol::{Reply, Request},
-    symbols::SymbolNeed,
+    symbols::{AddedSymbols, SymbolNeed, packed},
 };
 
 use crate::{archive, commands::answer, source::FileSource};
@@ -89,19 +89,27 @@ fn add_file(session: &mut Session, path: &Path) {
         Err(error) => return explain(&error),
     };
     match session.add_symbols(Rc::clone(&source), &name) {
-        Ok(_) => {}
+        Ok(added) => tell(&added, &explain),
         // Stores keep files in cabinets (`name.pd_`), colleagues send them in zips.
         Err(AddError::NotSymbols(_)) if sniff(&*source).is_some() => match members(&source) {
             Ok(files) => {
                 for (name, file) in files {
-                    if let Err(error) = session.add_symbols(file, &name) {
-                        explain(&format_args!("{name}: {error}"));
+                    match session.add_symbols(file, &name) {
+                        Ok(added) => tell(&added, &explain),
+                        Err(error) => explain(&format_args!("{name}: {error}")),
                     }
                 }
             }
             Err(reason) => explain(&reason),
         },
         Err(error) => explain(&error),
+    }
+}
+
+/// Says if a file came twice: two folders may both hold it.
+fn tell(added: &AddedSymbols, explain: &dyn Fn(&dyn std::fmt::Display)) {
+    if added.again {
+        explain(&format_args!("the same file was added before ({}); one of them is kept", added.identity));
     }
 }
 
@@ -173,12 +181,8 @@ impl Index {
     fn candidates(&self, need: &SymbolNeed) -> Vec<PathBuf> {
         let names = need.files.iter().map(|file| file.name.as_str()).chain([need.image.as_str()]);
         // Compressed files in a store end in an underscore: `amdppm.pd_`.
-        let both = names.map(str::to_lowercase).flat_map(|name| {
-            let packed =
-                name.char_indices().next_back().map(|(last, _)| format!("{}_", name.get(..last).unwrap_or_default()));
-            [Some(name), packed]
-        });
-        let names: BTreeSet<String> = both.flatten().collect();
+        let both = names.map(str::to_lowercase).flat_map(|name| [packed(&name), name]);
+        let names: BTreeSet<String> = both.collect();
         let keys: BTreeSet<String> = need.files.iter().map(|file| file.key.to_lowercase()).collect();
         let keyed = |path: &&PathBuf| {
             let folder = path.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().to_lowercase());

@@ -243,3 +243,24 @@ fn symbols_in_cabinets_and_zips_are_unpacked() {
         assert!(stdout(&output).contains("crash!main+"), "{}: {}", place.display(), stderr(&output));
     }
 }
+
+#[test]
+fn symbols_that_do_not_fit_are_said_and_twins_are_kept_once() {
+    let Some(data) = std::env::var_os("DUMPLENS_DATA").map(PathBuf::from) else {
+        println!("skipped: DUMPLENS_DATA not set");
+        return;
+    };
+    let file = |name: &str| data.join(name).to_string_lossy().into_owned();
+    let image = file("kernel/symbols/amdppm.sys/c9c030003b000/amdppm.sys");
+    let wrong = scratch("amdppm.pdb", &fs::read(file("pe-pdb/ntdll/ntdll_x64.pdb")).unwrap());
+    let wrong = wrong.to_string_lossy().into_owned();
+    let dump = file("kernel/triage_x64_0x1000007e_19041.dmp");
+    let output = dumplens(&["symbols", "--symbols", &image, "--symbols", &image, "--symbols", &wrong, &dump]);
+    let text = stdout(&output);
+    let of_module: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("amdppm ")).take(4).collect();
+    assert!(of_module[0].contains("exports"), "{text}");
+    assert!(of_module.iter().any(|line| line.contains("exported names of amdppm.sys")), "{text}");
+    assert!(of_module.iter().any(|line| line.contains("amdppm.pdb does not fit: the PDB offered is ")), "{text}");
+    let said = stderr(&output);
+    assert_eq!(said.matches("the same file was added before").count(), 1, "{said}");
+}

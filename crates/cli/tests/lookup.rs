@@ -1,10 +1,6 @@
 //! `dumplens lookup` as a user runs it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../symbols/tests/common/writer.rs"]
-#[allow(clippy::cast_possible_truncation, unreachable_pub, dead_code, missing_docs)]
-mod writer;
-
 use std::{
     fs,
     io::Write as _,
@@ -12,6 +8,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use dumplens_testkit::pdb::writer;
 use serde_json::{Value, json};
 
 fn dumplens(args: &[&str], input: &str) -> Output {

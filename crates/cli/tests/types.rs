@@ -4,9 +4,6 @@
 #[path = "../../symbols/tests/common/types.rs"]
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, unreachable_pub, dead_code, missing_docs)]
 mod types;
-#[path = "../../symbols/tests/common/writer.rs"]
-#[allow(clippy::cast_possible_truncation, unreachable_pub, dead_code, missing_docs)]
-mod writer;
 
 use std::{
     fs,
@@ -14,6 +11,7 @@ use std::{
     process::{Command, Output},
 };
 
+use dumplens_testkit::pdb::writer;
 use serde_json::{Value, json};
 
 fn dumplens(args: &[&str]) -> Output {

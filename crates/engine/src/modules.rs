@@ -12,7 +12,7 @@ use core::cell::OnceCell;
 use dumplens_base::{Memory, Va};
 use dumplens_dump::{Module, UnloadedModule};
 use dumplens_image::{ExportIndex, Image};
-use dumplens_report::{Hex, model};
+use dumplens_report::{Hex, model, symbols::Mismatch};
 use dumplens_unwind::{Modules, Target};
 
 use crate::symbols::{Names, Place, export_place};
@@ -44,6 +44,8 @@ pub(crate) struct ModuleSymbols {
     pub(crate) status: model::SymbolStatus,
     /// What was loaded, or what did not match and why.
     pub(crate) reason: Option<String>,
+    /// Files that were offered and do not fit.
+    pub(crate) mismatches: Vec<Mismatch>,
     pub(crate) names: Option<Rc<dyn Names>>,
 }
 
@@ -58,7 +60,7 @@ impl core::fmt::Debug for ModuleSymbols {
 
 impl Default for ModuleSymbols {
     fn default() -> Self {
-        Self { status: model::SymbolStatus::Missing, reason: None, names: None }
+        Self { status: model::SymbolStatus::Missing, reason: None, mismatches: Vec::new(), names: None }
     }
 }
 
@@ -184,8 +186,20 @@ impl Named {
     /// How far its names are known.
     pub(crate) fn status(&self) -> model::SymbolStatus {
         match (self.symbols.status, self.exports.get()) {
-            (model::SymbolStatus::Missing, Some(Some(_))) => model::SymbolStatus::Exports,
+            (model::SymbolStatus::Missing | model::SymbolStatus::Mismatched, Some(Some(_))) => {
+                model::SymbolStatus::Exports
+            }
             (status, _) => status,
+        }
+    }
+
+    /// Why it has that status, if there is more to say than the status does.
+    pub(crate) fn reason(&self) -> Option<String> {
+        match self.status() {
+            model::SymbolStatus::Exports if self.symbols.names.is_none() => {
+                Some("exported names of the image in the dump's memory".into())
+            }
+            _ => self.symbols.reason.clone(),
         }
     }
 }

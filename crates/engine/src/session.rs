@@ -5,7 +5,7 @@ use dumplens_base::{Source, Va};
 use dumplens_dump::{Dump, OpenError, open};
 use dumplens_report::{
     Hex, model,
-    protocol::{Failure, FailureKind, Reply, Request, Summary},
+    protocol::{Failure, FailureKind, Progress, Reply, Request, Summary},
     symbols::AddedSymbols,
 };
 
@@ -58,16 +58,22 @@ impl Session {
         self.world.notes.iter().map(note_model).collect()
     }
 
+    /// Reads a piece of what symbol files are matched against: in dumps of whole memories the images say which PDB is theirs.
+    /// `None` when all of it is there. Who has no time to wait calls this before [`Session::add_symbols`].
+    pub fn prepare_symbols(&mut self) -> Option<Progress> {
+        self.world.load_modules()
+    }
+
     /// Adds a symbol file: an image, a PDB or a table of kernel symbols. Names change at once; nothing is read again.
     ///
     /// # Errors
     /// If the file is no symbol file or cannot be read. The session goes on as before.
     pub fn add_symbols(&mut self, source: Source, name: &str) -> Result<AddedSymbols, AddError> {
         let file = Rc::new(SymbolFile::open(source, name)?);
-        // What was named by an older file of the same name stays possible: identities decide, not names.
-        self.world.symbols.files.push(Rc::clone(&file));
+        while self.prepare_symbols().is_some() {}
+        let again = self.world.symbols.add(&file);
         self.rematch();
-        Ok(symbols::added(&file, &self.world.modules))
+        Ok(symbols::added(&file, again, &self.world.modules))
     }
 
     /// Uses a symbol file for a module whatever its identity, or stops doing so.
@@ -80,10 +86,8 @@ impl Session {
         match file {
             None => drop(self.world.symbols.forced.remove(&base)),
             Some(name) => {
-                // The newest of several files of one name is meant.
-                let file = self.world.symbols.files.iter().rev().find(|file| file.name == name);
+                let file = self.world.symbols.to_force(name, &self.world.modules, base);
                 let file = file.ok_or_else(|| not_found(alloc::format!("no symbol file {name} was added")))?;
-                let file = Rc::clone(file);
                 self.world.symbols.forced.insert(base, file);
             }
         }

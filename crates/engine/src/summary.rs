@@ -11,7 +11,7 @@ use dumplens_report::{
     text::location,
 };
 
-use crate::{facts::World, stacks, text::note_model};
+use crate::{facts::World, stacks, symbols::needs, text::note_model};
 
 /// Reaches the summary of a dump.
 pub(crate) fn summary(world: &World) -> Summary {
@@ -26,7 +26,7 @@ pub(crate) fn summary(world: &World) -> Summary {
         crashing_thread: world.crash.thread,
         stack,
         verdict: verdict_model(verdict),
-        notes: world.notes.iter().map(note_model).collect(),
+        notes: world.notes.iter().chain(&needs::notes(world)).map(note_model).collect(),
         counts: world.counts(),
     }
 }

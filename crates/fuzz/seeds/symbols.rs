@@ -1,13 +1,11 @@
 //! Seeds of what reads symbols.
 
-// The writers are those of the readers' own tests.
+// The writer of tables is that of the reader's own tests.
 #[path = "../../isf/tests/common/mod.rs"]
 mod tables;
-#[path = "../../symbols/tests/common/writer.rs"]
-#[allow(clippy::cast_possible_truncation, unreachable_pub, dead_code, missing_docs)]
-mod writer;
 
 use dumplens_fuzz::Patch;
+use dumplens_testkit::pdb::writer;
 
 use super::nothing;
 

@@ -429,6 +429,10 @@ pub struct Statistics {
     pub file_bytes: u64,
     /// Reads served from the cache.
     pub cache_hits: u64,
+    /// Reads of symbol files.
+    pub symbol_reads: u64,
+    /// Bytes those reads fetched.
+    pub symbol_bytes: u64,
     /// Size of the engine's memory in bytes, where the front end knows it.
     pub engine_memory: Option<u64>,
 }

@@ -24,10 +24,27 @@ pub struct SymbolNeed {
     pub symbols: SymbolStatus,
     /// Why it has that status: what was loaded, or what did not match.
     pub reason: Option<String>,
+    /// Files that were offered for it and do not fit. Empty where it has all its names.
+    pub mismatches: Vec<Mismatch>,
     /// Why it matters to this crash, if it does: "frame 3 of the crash".
     pub matters: Option<String>,
     /// Files that would help, the most useful first. Empty if the dump does not identify the module.
     pub files: Vec<WantedFile>,
+}
+
+/// A file that was offered for a module and does not fit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mismatch {
+    /// Its name.
+    pub file: String,
+    /// What differs.
+    pub reason: String,
+}
+
+impl core::fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} does not fit: {}", self.file, self.reason)
+    }
 }
 
 /// A file in a symbol store.
@@ -80,16 +97,37 @@ impl WantedFile {
     /// Where Microsoft's server would have it.
     #[must_use]
     pub fn url(&self) -> String {
-        let mut url = String::from(MICROSOFT_SERVER);
-        for c in self.path.chars() {
-            match c {
-                ' ' => url.push_str("%20"),
-                '+' => url.push_str("%2B"),
-                c => url.push(c),
-            }
-        }
-        url
+        url(MICROSOFT_SERVER, &self.path)
     }
+
+    /// Where a server of symbols would have it, as it is and packed, with the name it has there. `server` ends in `/`.
+    #[must_use]
+    pub fn urls(&self, server: &str) -> [(String, String); 2] {
+        let packed = packed(&self.name);
+        let path = format!("{}/{}/{packed}", self.name, self.key);
+        [(url(server, &self.path), self.name.clone()), (url(server, &path), packed)]
+    }
+}
+
+fn url(server: &str, path: &str) -> String {
+    let mut url = String::from(server);
+    for c in path.chars() {
+        match c {
+            ' ' => url.push_str("%20"),
+            '+' => url.push_str("%2B"),
+            c => url.push(c),
+        }
+    }
+    url
+}
+
+/// The name of a file that a store keeps in a cabinet: `ntkrnlmp.pd_`.
+#[must_use]
+pub fn packed(name: &str) -> String {
+    let mut packed = String::from(name);
+    packed.pop();
+    packed.push('_');
+    packed
 }
 
 /// What came of a symbol file that was added.
@@ -101,6 +139,8 @@ pub struct AddedSymbols {
     pub identity: String,
     /// Short names of the modules it names now. Empty if it belongs to none: it is kept, for it may yet be wanted.
     pub modules: Vec<String>,
+    /// Whether a file of the same identity and size was there already: this one takes its place.
+    pub again: bool,
 }
 
 /// Forms in which the list of wanted files can be carried to a connected machine.
@@ -169,6 +209,14 @@ mod tests {
     }
 
     #[test]
+    fn a_server_is_asked_for_the_file_and_for_its_packed_twin() {
+        let file = WantedFile::pdb("a b.pdb", "12", false).unwrap();
+        let [plain, packed] = file.urls("https://symbols.example/store/");
+        assert_eq!(plain, ("https://symbols.example/store/a%20b.pdb/12/a%20b.pdb".into(), "a b.pdb".into()));
+        assert_eq!(packed, ("https://symbols.example/store/a%20b.pdb/12/a%20b.pd_".into(), "a b.pd_".into()));
+    }
+
+    #[test]
     fn names_that_would_escape_a_path_or_a_script_are_not_taken() {
         for name in ["", ".", "..", "a'b.pdb", "a\"b", "a$(x)", "a\nb", "é.pdb", "a\u{202e}b", "%41.pdb", "a;b"] {
             assert!(WantedFile::pdb(name, "1", true).is_none(), "{name:?}");
@@ -183,6 +231,7 @@ mod tests {
             image: "ntoskrnl.exe".into(),
             symbols,
             reason: None,
+            mismatches: vec![],
             matters: None,
             files: vec![WantedFile::pdb("a b.pdb", "12", public).unwrap()],
         };

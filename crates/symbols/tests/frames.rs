@@ -3,15 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
-#[path = "common/writer.rs"]
-#[allow(dead_code, unreachable_pub, missing_docs)]
-mod writer;
 
 use std::rc::Rc;
 
 use common::{PDBS, bytes, data, open, pdbutil};
 use dumplens_base::frame::{CountedFrame, FrameAt, FrameData, FrameRule};
 use dumplens_symbols::{PdbFile, SymbolErrorKind};
+use dumplens_testkit::pdb::writer;
 use proptest::prelude::*;
 
 fn program(record: &FrameData) -> &str {

@@ -2,14 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
-#[path = "common/writer.rs"]
-#[allow(clippy::cast_possible_truncation, unreachable_pub, dead_code, missing_docs)]
-mod writer;
 
 use std::rc::Rc;
 
 use dumplens_base::Machine;
 use dumplens_symbols::{PdbFile, SymbolErrorKind, SymbolKind};
+use dumplens_testkit::pdb::writer;
 use proptest::prelude::*;
 
 fn open(bytes: Vec<u8>) -> Result<PdbFile, dumplens_symbols::SymbolError> {

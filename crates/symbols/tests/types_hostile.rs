@@ -5,9 +5,6 @@ mod common;
 #[path = "common/types.rs"]
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, unreachable_pub, dead_code, missing_docs)]
 mod types;
-#[path = "common/writer.rs"]
-#[allow(clippy::cast_possible_truncation, unreachable_pub, dead_code, missing_docs)]
-mod writer;
 
 use std::{rc::Rc, time::Instant};
 
@@ -16,9 +13,9 @@ use dumplens_symbols::{
     PdbFile, SymbolErrorKind,
     types::{Printer, TypeTable},
 };
+use dumplens_testkit::pdb::writer::Out;
 use proptest::prelude::*;
 use types::{FORWARD, Hashes, Type, array, list, member, more, pdb, plain, sample, structure};
-use writer::Out;
 
 fn open(bytes: Vec<u8>) -> Option<TypeTable> {
     TypeTable::open(&PdbFile::open(Rc::new(bytes), 0).ok()?, 0).ok()?

@@ -4,9 +4,6 @@
 #[path = "common/types.rs"]
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, unreachable_pub, dead_code, missing_docs)]
 mod types;
-#[path = "common/writer.rs"]
-#[allow(clippy::cast_possible_truncation, unreachable_pub, dead_code, missing_docs)]
-mod writer;
 
 use std::rc::Rc;
 

@@ -27,10 +27,10 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{DedicatedWorkerGlobalScope, File, MessageChannel, MessageEvent, MessagePort};
 
 use crate::{
-    file::FileSource,
+    file::{FileSource, Reads},
     queue::{Queue, Task},
     scratch::Scratch,
-    symbols::{Known, Next, Offered, Pack},
+    symbols::{Next, Offered, Pack},
     unpack::{Content, MOST_IN_MEMORY, OpenArchive, Purpose, Room, Unpack, failure},
 };
 
@@ -43,7 +43,8 @@ const PROGRESS_PERIOD: f64 = 100.0;
 struct Open {
     session: Session,
     cache: Rc<BlockCache<Source>>,
-    symbols: Known,
+    /// What was read of symbol files.
+    symbols: Rc<Reads>,
 }
 
 /// What waits for the browser to give it a place to unpack to.
@@ -182,7 +183,7 @@ impl Worker {
                 // What was open goes first: two caches would double the memory.
                 (self.open, self.archive) = (None, None);
                 let names = vec![file.name()];
-                match FileSource::new(file) {
+                match FileSource::new(file, Rc::default()) {
                     Ok(source) => self.enter(id, Content { source: Rc::new(source), names }),
                     Err(message) => Some(Err(failure(FailureKind::BadRequest, message))),
                 }
@@ -199,7 +200,7 @@ impl Worker {
                 let Some(open) = &mut self.open else {
                     return Some(Err(failure(FailureKind::NothingOpen, "no dump is open")));
                 };
-                match pack.step(&mut open.session, &mut open.symbols) {
+                match pack.step(&mut open.session) {
                     Next::Working(progress) => {
                         self.tell(id, progress);
                         self.queue.put_back(id, Task::Pack(pack));
@@ -232,7 +233,9 @@ impl Worker {
                         self.queue.put_back(id, Task::Job(job));
                         None
                     }
-                    Step::Done(result) => Some(result.map(|reply| with_costs(reply, open.cache.stats()))),
+                    Step::Done(result) => {
+                        Some(result.map(|reply| with_costs(reply, open.cache.stats(), &open.symbols)))
+                    }
                 }
             }
         }
@@ -244,12 +247,17 @@ impl Worker {
             let message = "open a dump first: symbols are matched against its modules";
             return Some(Err(failure(FailureKind::NothingOpen, message)));
         };
+        if let Some(progress) = open.session.prepare_symbols() {
+            self.tell(id, progress);
+            self.queue.put_back(id, Task::Symbols(file));
+            return None;
+        }
         let name = file.name();
-        let source = match FileSource::new(file) {
+        let source = match FileSource::new(file, Rc::clone(&open.symbols)) {
             Ok(source) => Rc::new(source),
             Err(message) => return Some(Err(failure(FailureKind::BadRequest, message))),
         };
-        match symbols::offer(&mut open.session, &mut open.symbols, source, name) {
+        match symbols::offer(&mut open.session, source, name) {
             Offered::Ended(result) => Some(result),
             Offered::Pack(pack) => {
                 self.queue.put_back(id, Task::Pack(pack));
@@ -265,7 +273,7 @@ impl Worker {
             let source: Rc<BlockCache<Source>> = Rc::clone(&cache);
             return match Session::open(source, Some(content.name())) {
                 Ok(session) => {
-                    self.open = Some(Open { session, cache, symbols: Known::default() });
+                    self.open = Some(Open { session, cache, symbols: Rc::default() });
                     self.queue.put_back(id, Task::Job(Job::new(Request::Summary)));
                     None
                 }
@@ -356,12 +364,14 @@ impl Worker {
 }
 
 /// Statistics are the front end's: the engine knows neither the file nor its own memory.
-fn with_costs(reply: Reply, stats: CacheStats) -> Reply {
+fn with_costs(reply: Reply, stats: CacheStats, symbols: &Reads) -> Reply {
     match reply {
         Reply::Statistics(mut statistics) => {
             statistics.file_reads = stats.source_reads;
             statistics.file_bytes = stats.source_bytes;
             statistics.cache_hits = stats.hits;
+            statistics.symbol_reads = symbols.calls.get();
+            statistics.symbol_bytes = symbols.bytes.get();
             statistics.engine_memory = engine_memory();
             Reply::Statistics(statistics)
         }

@@ -1,9 +1,6 @@
 //! Symbol files in archives: the members that are wanted are unpacked and added one after the other.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    rc::Rc,
-};
+use std::{collections::BTreeSet, rc::Rc};
 
 use dumplens_archive::{Format, MOST_LEVELS, sniff};
 use dumplens_base::{BlockCache, Source};
@@ -11,7 +8,7 @@ use dumplens_engine::{Job, Session, Step};
 use dumplens_report::{
     model::SymbolStatus,
     protocol::{Failure, FailureKind, Progress, Reply, Request},
-    symbols::AddedSymbols,
+    symbols::{AddedSymbols, packed},
 };
 
 use crate::{
@@ -30,23 +27,12 @@ const SMALL: u64 = 1 << 20;
 /// Names that the answer lists.
 const MOST_NAMES: usize = 6;
 
-/// What the files that were added name, by what they are. A file that is added once more names nothing anew, but is not
-/// therefore one that belongs nowhere.
-#[derive(Debug, Default)]
-pub(crate) struct Known(BTreeMap<String, Vec<String>>);
-
 /// Adds one file that is no archive. Symbol files are read in few places: a small cache of its own for each is enough.
-fn add(session: &mut Session, known: &mut Known, source: Source, name: &str) -> Result<AddedSymbols, Failure> {
+fn add(session: &mut Session, source: Source, name: &str) -> Result<AddedSymbols, Failure> {
     let cache = BlockCache::new(source, BlockCache::<Source>::DEFAULT_BLOCK, SYMBOL_BLOCKS);
-    let mut added = session
+    session
         .add_symbols(Rc::new(cache), name)
-        .map_err(|error| failure(FailureKind::BadRequest, format!("{name}: {error}")))?;
-    if added.modules.is_empty() {
-        added.modules = known.0.get(&added.identity).cloned().unwrap_or_default();
-    } else {
-        known.0.insert(added.identity.clone(), added.modules.clone());
-    }
-    Ok(added)
+        .map_err(|error| failure(FailureKind::BadRequest, format!("{name}: {error}")))
 }
 
 /// What there is to do with a file that was offered.
@@ -58,11 +44,11 @@ pub(crate) enum Offered {
 }
 
 /// Adds a file, or looks into it if it is an archive.
-pub(crate) fn offer(session: &mut Session, known: &mut Known, source: Source, name: String) -> Offered {
+pub(crate) fn offer(session: &mut Session, source: Source, name: String) -> Offered {
     let format = sniff(&source);
     // Tables of kernel symbols come packed with gzip, and the engine reads them like that.
     if matches!(format, None | Some(Format::Gzip)) {
-        let added = add(session, known, Rc::clone(&source), &name).map(Reply::SymbolsAdded);
+        let added = add(session, Rc::clone(&source), &name).map(Reply::SymbolsAdded);
         if format.is_none() || added.is_ok() {
             return Offered::Ended(added);
         }
@@ -125,7 +111,7 @@ impl Pack {
     }
 
     /// Does a bounded piece of work.
-    pub(crate) fn step(&mut self, session: &mut Session, known: &mut Known) -> Next {
+    pub(crate) fn step(&mut self, session: &mut Session) -> Next {
         if let Some(mut unpack) = self.now.take() {
             match unpack.step() {
                 Ok(false) => {
@@ -135,7 +121,7 @@ impl Pack {
                 }
                 Ok(true) => {
                     self.memory = self.memory.saturating_sub(unpack.in_memory());
-                    self.take(unpack.finish(), session, known);
+                    self.take(unpack.finish(), session);
                 }
                 Err(failure) => self.refuse(failure),
             }
@@ -143,7 +129,7 @@ impl Pack {
         }
         match self.todo.pop() {
             Some((archive, index)) => match archive.stored(index) {
-                Some(content) => self.take(content, session, known),
+                Some(content) => self.take(content, session),
                 None if archive.size(index).is_some_and(|size| size <= SMALL.min(self.memory)) => {
                     self.begin(&archive, index, Room::Memory(self.memory));
                 }
@@ -180,11 +166,11 @@ impl Pack {
     }
 
     /// Adds what was unpacked, or goes down into it.
-    fn take(&mut self, content: Content, session: &mut Session, known: &mut Known) {
+    fn take(&mut self, content: Content, session: &mut Session) {
         let name = content.names.last().cloned().unwrap_or_default();
         let format = sniff(&content.source);
         if matches!(format, None | Some(Format::Gzip)) {
-            match add(session, known, Rc::clone(&content.source), &name) {
+            match add(session, Rc::clone(&content.source), &name) {
                 Ok(added) => {
                     self.is_symbols = true;
                     return self.added.push(added);
@@ -252,6 +238,7 @@ impl Pack {
             name: archive,
             identity: format!("{} with {count}: {listed}", self.archive.archive().format()),
             modules: modules.into_iter().cloned().collect(),
+            again: self.added.iter().all(|added| added.again),
         }))
     }
 }
@@ -279,13 +266,5 @@ fn wanted_names(session: &mut Session) -> BTreeSet<String> {
     };
     let missing = needs.iter().filter(|need| need.symbols != SymbolStatus::Loaded);
     let names = missing.flat_map(|need| need.files.iter().map(|file| &file.name).chain([&need.image]));
-    names
-        .map(|name| name.to_lowercase())
-        .flat_map(|name| {
-            let mut twin = name.clone();
-            twin.pop();
-            twin.push('_');
-            [name, twin]
-        })
-        .collect()
+    names.map(|name| name.to_lowercase()).flat_map(|name| [packed(&name), name]).collect()
 }

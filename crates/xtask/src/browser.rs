@@ -2,12 +2,12 @@
 
 use std::{path::PathBuf, process::Command};
 
-use crate::{Result, root, run};
+use crate::{Result, dist, root, run, server::SymbolServer};
 
 /// Runs the browser tests against a built site.
-pub(crate) fn test(dist: &std::path::Path) -> Result {
+pub(crate) fn test(site: &std::path::Path) -> Result {
     let (node, folder, chromium) = set_up()?;
-    let machines = crate::dist::target_folder()?.join("browser-dumps");
+    let machines = dist::target_folder()?.join("browser-dumps");
     let out = machines.to_string_lossy();
     run::cargo(&[
         "run",
@@ -20,12 +20,16 @@ pub(crate) fn test(dist: &std::path::Path) -> Result {
         "--",
         &out,
     ])?;
+    // The page that a site with a symbol server has; the tests put in the address at which theirs listens.
+    let server = SymbolServer::new("http://127.0.0.1:8099/symbols")?;
+    let page = dist::page(Some(&server))?;
+    std::fs::write(machines.join("with-server.html"), page).map_err(|error| format!("cannot write a page: {error}"))?;
     println!("running the browser tests with {}…", chromium.display());
     run::check(
         Command::new(node)
             .args(["--test", "--test-concurrency=1", "--test-reporter=spec", "."])
             .current_dir(&folder)
-            .env("DUMPLENS_DIST", dist)
+            .env("DUMPLENS_DIST", site)
             .env("DUMPLENS_MACHINES", &machines)
             .env("CHROMIUM", chromium),
     )

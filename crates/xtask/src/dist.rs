@@ -8,7 +8,7 @@ use std::{
 
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::{Result, root, run};
+use crate::{Result, root, run, server::SymbolServer};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -25,8 +25,9 @@ struct Module {
 const MODULES: [Module; 2] =
     [Module { package: "dumplens-ui", classic: false }, Module { package: "dumplens-worker", classic: true }];
 
-/// Builds the site into `out` and returns a table of its sizes.
-pub(crate) fn dist(out: &Path) -> Result<String> {
+/// Builds the site into `out` and returns a table of its sizes. With a server of symbols, the page offers to fetch files
+/// from it, and its policy allows that.
+pub(crate) fn dist(out: &Path, server: Option<&SymbolServer>) -> Result<String> {
     run::ensure_target(TARGET)?;
     let target = target_folder()?;
     // A fresh folder each time: a stale file in a deployed site is a bug nobody can see.
@@ -53,11 +54,16 @@ pub(crate) fn dist(out: &Path) -> Result<String> {
         fs::copy(www.join(file), out.join(file)).map_err(|error| format!("cannot copy www/{file}: {error}"))?;
     }
     run::copy_folder(&root().join("public/samples"), &out.join("samples"))?;
-    let page =
-        fs::read_to_string(www.join("index.html")).map_err(|error| format!("cannot read www/index.html: {error}"))?;
-    fs::write(out.join("index.html"), page_without_trunk(&page))
-        .map_err(|error| format!("cannot write the page: {error}"))?;
+    fs::write(out.join("index.html"), page(server)?).map_err(|error| format!("cannot write the page: {error}"))?;
     sizes(out)
+}
+
+/// The page of the site.
+pub(crate) fn page(server: Option<&SymbolServer>) -> Result<String> {
+    let page = root().join("www/index.html");
+    let page = fs::read_to_string(page).map_err(|error| format!("cannot read www/index.html: {error}"))?;
+    let page = page_without_trunk(&page);
+    server.map_or(Ok(page.clone()), |server| server.widen(&page))
 }
 
 /// Where cargo builds.

@@ -12,10 +12,13 @@ mod fuzz;
 mod peers;
 mod run;
 mod serve;
+mod server;
 mod tests;
 mod tidy;
 
 use std::{path::PathBuf, process::ExitCode};
+
+use server::SymbolServer;
 
 /// What a command comes to: an error is a sentence that says what to do next.
 type Result<T = ()> = std::result::Result<T, String>;
@@ -27,7 +30,9 @@ cargo xtask peers                    compare the test machines with what other p
 cargo xtask fuzz [--seconds N] [--afresh] [TARGET…]
                                      feed damaged input to every reader (default: 60 seconds a target);
                                      --afresh forgets what earlier runs found, as cargo xtask test does
-cargo xtask dist [--out DIR]         build the static site into a folder (default: dist)
+cargo xtask dist [--out DIR] [--symbol-server URL]
+                                     build the static site into a folder (default: dist); with a symbol server, the page
+                                     offers to fetch files from there, and its policy allows that server and no other
 cargo xtask bench [--no-browser]     measure beside peers, and write docs/benchmarks.md
 cargo xtask tidy                     check the arrows between crates and the house rules
 cargo xtask samples                  write the sample dumps in public/samples anew
@@ -57,7 +62,11 @@ fn main() -> ExitCode {
         }
         Some("dist") => {
             let out = option("--out").map_or_else(|| root().join("dist"), PathBuf::from);
-            dist::dist(&out).map(|sizes| print!("{sizes}"))
+            // An option without its address is a mistake, not a site without a server.
+            let wished = args.iter().any(|arg| arg == "--symbol-server");
+            let address = wished.then(|| option("--symbol-server").unwrap_or_default());
+            let server = address.map(|address| SymbolServer::new(&address)).transpose();
+            server.and_then(|server| dist::dist(&out, server.as_ref())).map(|sizes| print!("{sizes}"))
         }
         Some("peers") => peers::test(),
         Some("tidy") => tidy::tidy(),

@@ -13,7 +13,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; 
 /// Builds the site and serves it on 127.0.0.1 until interrupted.
 pub(crate) fn serve(port: u16) -> Result {
     let folder = root().join("dist");
-    dist::dist(&folder)?;
+    dist::dist(&folder, None)?;
     // The port may be taken: the next ones will do.
     let server = (port..port.saturating_add(20)).find_map(|port| Server::http(("127.0.0.1", port)).ok());
     let server = server.ok_or_else(|| format!("no free port from {port} on; name one with --port"))?;

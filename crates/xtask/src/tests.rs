@@ -57,7 +57,7 @@ pub(crate) fn test(with_browser: bool) -> Result {
     }
     say("the site");
     let site = root().join("dist");
-    print!("{}", dist::dist(&site)?);
+    print!("{}", dist::dist(&site, None)?);
     if with_browser {
         say("the browser tests");
         browser::test(&site)?;

@@ -19,6 +19,8 @@ use super::{Names, Place};
 pub(crate) struct SymbolFile {
     /// What it was called when it was dropped.
     pub(crate) name: String,
+    /// Bytes that it has.
+    size: u64,
     pub(crate) content: Content,
 }
 
@@ -70,8 +72,9 @@ fn is_pdb(start: &[u8]) -> bool {
 impl SymbolFile {
     /// Tells what a file is, and reads its identity.
     pub(crate) fn open(source: Source, name: &str) -> Result<Self, AddError> {
+        let size = source.len();
         let mut head = [0; 32];
-        let len = usize::try_from(source.len()).unwrap_or(usize::MAX).min(head.len());
+        let len = usize::try_from(size).unwrap_or(usize::MAX).min(head.len());
         let start = head.get_mut(..len).unwrap_or_default();
         source.read_at(0, start).map_err(|error| AddError::Damaged(error.to_string()))?;
         let content = if start.starts_with(b"MZ") {
@@ -86,11 +89,20 @@ impl SymbolFile {
             let start: String = start.iter().take(8).map(|byte| format!(" {byte:02x}")).collect();
             return Err(AddError::NotSymbols(format!("it starts with{start}")));
         };
-        Ok(Self { name: name.into(), content })
+        Ok(Self { name: name.into(), size, content })
     }
-}
 
-impl SymbolFile {
+    /// Whether the content is the same, as far as identity and size tell: comparing all bytes of large files takes too long.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.size == other.size
+            && match (&self.content, &other.content) {
+                (Content::Image(a), Content::Image(b)) => a.image.headers() == b.image.headers(),
+                (Content::Isf(a), Content::Isf(b)) => a.identity() == b.identity(),
+                (Content::Pdb(a), Content::Pdb(b)) => a.identity() == b.identity(),
+                _ => false,
+            }
+    }
+
     /// What it is, in words.
     pub(crate) fn identity(&self) -> String {
         match &self.content {

@@ -6,18 +6,14 @@ use dumplens_base::frame::FrameAt;
 use dumplens_dump::{DebugId, Guid, Module};
 use dumplens_image::CodeView;
 use dumplens_isf::Isf;
-use dumplens_report::model::SymbolStatus;
+use dumplens_report::{model::SymbolStatus, symbols::Mismatch};
 use dumplens_symbols::{Location, PdbFile, Style, SymbolKind, demangle};
 
 use super::{Content, InlinePlace, Names, Place, SymbolFile, Symbols, files::ImageFile};
 use crate::modules::{ModuleMap, ModuleSymbols};
 
-/// What a look at the files came to for one module.
-struct Match {
-    status: SymbolStatus,
-    reason: Option<String>,
-    names: Option<Rc<dyn Names>>,
-}
+/// Files that do not fit, of which a module keeps the reasons.
+const MOST_MISMATCHES: usize = 8;
 
 /// Matches every module against every file anew. Files are few, modules some hundreds.
 pub(crate) fn rematch(symbols: &Symbols, modules: &mut ModuleMap, landmarks: &[(&str, u64)]) {
@@ -28,7 +24,7 @@ pub(crate) fn rematch(symbols: &Symbols, modules: &mut ModuleMap, landmarks: &[(
         let Some(named) = modules.all().get(index) else { continue };
         let landmarks = if named.name == "nt" { landmarks } else { &[] };
         let found = find(symbols, &named.module, landmarks);
-        modules.set_symbols(index, ModuleSymbols { status: found.status, reason: found.reason, names: found.names });
+        modules.set_symbols(index, found);
     }
 }
 
@@ -57,13 +53,14 @@ fn learn(module: &mut Module, record: &CodeView) {
     module.debug_file.clone_from(path);
 }
 
-fn find(symbols: &Symbols, module: &Module, landmarks: &[(&str, u64)]) -> Match {
+fn find(symbols: &Symbols, module: &Module, landmarks: &[(&str, u64)]) -> ModuleSymbols {
     if let Some(file) = symbols.forced.get(&module.base) {
         let reason = format!("{} ({}) is used because you insisted; names may be wrong", file.name, file.identity());
         let names = Some(Rc::clone(file) as Rc<dyn Names>);
-        return Match { status: SymbolStatus::Forced, reason: Some(reason), names };
+        return ModuleSymbols { status: SymbolStatus::Forced, reason: Some(reason), names, ..ModuleSymbols::default() };
     }
-    let mut best = Match { status: SymbolStatus::Missing, reason: None, names: None };
+    let mut best = ModuleSymbols::default();
+    let mut mismatches = Vec::new();
     for file in &symbols.files {
         let found = match &file.content {
             Content::Image(image) => by_image(file, image, module),
@@ -71,10 +68,17 @@ fn find(symbols: &Symbols, module: &Module, landmarks: &[(&str, u64)]) -> Match 
             Content::Pdb(pdb) => by_pdb(file, pdb, module, landmarks),
         };
         let Some((status, reason)) = found else { continue };
+        if status == SymbolStatus::Mismatched && mismatches.len() < MOST_MISMATCHES {
+            mismatches.push(Mismatch { file: file.name.clone(), reason: reason.clone() });
+        }
         if rank(status) > rank(best.status) {
             let names = usable(status).then(|| Rc::clone(file) as Rc<dyn Names>);
-            best = Match { status, reason: Some(reason), names };
+            best = ModuleSymbols { status, reason: Some(reason), names, ..ModuleSymbols::default() };
         }
+    }
+    // Where a file fits, others that do not are of no more interest. Exports are less than what was meant to be there.
+    if best.status != SymbolStatus::Loaded {
+        best.mismatches = mismatches;
     }
     best
 }

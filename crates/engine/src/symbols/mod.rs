@@ -64,10 +64,42 @@ pub(crate) struct Symbols {
     pub(crate) forced: BTreeMap<Va, Rc<SymbolFile>>,
 }
 
+impl Symbols {
+    /// Takes a file in. Whether one of the same content was there: then the newer copy stands in its place, for the older one
+    /// may no longer be readable.
+    pub(crate) fn add(&mut self, file: &Rc<SymbolFile>) -> bool {
+        let Some(known) = self.files.iter_mut().find(|known| known.is_same(file)) else {
+            // What was named by an older file of the same name stays possible: identities decide, not names.
+            self.files.push(Rc::clone(file));
+            return false;
+        };
+        for forced in self.forced.values_mut().filter(|forced| Rc::ptr_eq(forced, known)) {
+            *forced = Rc::clone(file);
+        }
+        *known = Rc::clone(file);
+        true
+    }
+
+    /// The file of that name that a module is to use although it does not fit: the newest, and of several the one that
+    /// the module does not use already.
+    pub(crate) fn to_force(&self, name: &str, modules: &ModuleMap, base: Va) -> Option<Rc<SymbolFile>> {
+        let used = modules.find(base).and_then(|named| named.symbols.names.as_ref());
+        let is_used = |file: &Rc<SymbolFile>| used.is_some_and(|names| is_from(names, file));
+        let mut named = self.files.iter().rev().filter(|file| file.name == name);
+        let newest = named.clone().next();
+        named.find(|file| !is_used(file)).or(newest).cloned()
+    }
+}
+
+/// Whether these names are those of a file.
+fn is_from(names: &Rc<dyn Names>, file: &Rc<SymbolFile>) -> bool {
+    core::ptr::addr_eq(Rc::as_ptr(names), Rc::as_ptr(file))
+}
+
 /// What a file that was just added has changed.
-pub(crate) fn added(file: &Rc<SymbolFile>, modules: &ModuleMap) -> AddedSymbols {
-    let uses = |names: &Rc<dyn Names>| core::ptr::addr_eq(Rc::as_ptr(names), Rc::as_ptr(file));
+pub(crate) fn added(file: &Rc<SymbolFile>, again: bool, modules: &ModuleMap) -> AddedSymbols {
+    let uses = |names: &Rc<dyn Names>| is_from(names, file);
     let named = modules.all().iter().filter(|named| named.symbols.names.as_ref().is_some_and(uses));
     let named: Vec<String> = named.map(|named| named.name.clone()).collect();
-    AddedSymbols { name: file.name.clone(), identity: file.identity(), modules: named }
+    AddedSymbols { name: file.name.clone(), identity: file.identity(), modules: named, again }
 }

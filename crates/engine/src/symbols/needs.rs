@@ -7,7 +7,7 @@ use alloc::{
     vec::Vec,
 };
 
-use dumplens_base::Va;
+use dumplens_base::{Note, Va};
 use dumplens_report::symbols::{SymbolNeed, WantedFile};
 
 use crate::{Session, facts::World, modules::Named};
@@ -38,12 +38,33 @@ pub(crate) fn needs(session: &mut Session) -> Vec<SymbolNeed> {
             module: named.name.clone(),
             image: named.module.file_name().to_string(),
             symbols: named.status(),
-            reason: named.symbols.reason.clone().or_else(|| unidentified(named)),
+            reason: named.reason().or_else(|| unidentified(named)),
+            mismatches: named.symbols.mismatches.clone(),
             matters,
             files: files(world, named),
         }
     });
     needs.collect()
+}
+
+/// Notes on files that were offered and do not fit, each with the reason.
+const MOST_NOTED: usize = 16;
+
+/// What is to be said of files that do not fit: they were meant to help, and do not.
+pub(crate) fn notes(world: &World) -> Vec<Note> {
+    let all = world.modules.all().iter();
+    let all: Vec<_> =
+        all.flat_map(|named| named.symbols.mismatches.iter().map(move |mismatch| (named, mismatch))).collect();
+    let mut notes: Vec<Note> = all
+        .iter()
+        .take(MOST_NOTED)
+        .map(|(named, mismatch)| Note::info(format!("{}: {mismatch}", named.name)))
+        .collect();
+    let more = all.len().saturating_sub(notes.len());
+    if more > 0 {
+        notes.push(Note::info(format!("{more} more symbol files do not fit; the list of symbols says why")));
+    }
+    notes
 }
 
 /// Why a module cannot be asked for at all.

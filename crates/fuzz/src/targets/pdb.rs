@@ -2,13 +2,9 @@ use std::sync::OnceLock;
 
 use dumplens_base::Source;
 use dumplens_symbols::{Location, PdbFile, Style, demangle};
+use dumplens_testkit::pdb::writer;
 
 use crate::{Patch, budget, file::File};
-
-// The writer is that of the reader's own tests.
-#[path = "../../../symbols/tests/common/writer.rs"]
-#[allow(clippy::cast_possible_truncation, unreachable_pub, dead_code, missing_docs)]
-mod writer;
 
 /// Most of what is iterated. Files are small, so that more is a circle.
 const MOST: usize = 20_000;

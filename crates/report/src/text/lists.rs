@@ -53,13 +53,16 @@ pub fn symbol_needs(out: &mut impl Write, needs: &[SymbolNeed]) -> fmt::Result {
     let mut table = Table::new(&["Module", "Symbols", "Matters", "Wanted, as a store keeps it"]);
     for need in needs {
         let mut files = need.files.iter().map(|file| file.path.as_str());
-        let first = files.next().map(String::from).or_else(|| need.reason.clone()).unwrap_or_default();
+        // What does not fit has a line of its own.
+        let reason = need.reason.clone().filter(|_| need.symbols != SymbolStatus::Mismatched);
+        let first = files.next().map(String::from).or_else(|| reason.clone()).unwrap_or_default();
         table.row([need.module.clone(), String::from(symbols(need.symbols)), cell(need.matters.as_ref()), first]);
         for path in files {
             table.row([String::new(), String::new(), String::new(), String::from(path)]);
         }
-        if let Some(reason) = need.reason.as_ref().filter(|_| !need.files.is_empty()) {
-            table.row([String::new(), String::new(), String::new(), reason.clone()]);
+        let reason = reason.filter(|_| !need.files.is_empty());
+        for text in reason.into_iter().chain(need.mismatches.iter().map(ToString::to_string)) {
+            table.row([String::new(), String::new(), String::new(), text]);
         }
     }
     table.write(out, "")

@@ -1,6 +1,6 @@
 //! A PDB with types, written by hand.
 
-use super::writer::{Out, hash, msf, record};
+use dumplens_testkit::pdb::writer::{Out, hash, msf, record};
 
 /// One record, and what the hash stream has it under.
 pub struct Type {

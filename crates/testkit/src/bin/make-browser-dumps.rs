@@ -9,6 +9,7 @@ use std::{
 
 use dumplens_testkit::{
     machine::{Machine, MachineSpec, Store, WIN7_PAE, WIN10_X64, WIN11_ARM64, pe::TestImage},
+    pdb::LargePdb,
     story,
 };
 
@@ -72,6 +73,10 @@ fn symbols(folder: &Path) {
         let name = &image.export_name;
         write(&format!("store/{name}/{}/{name}", key(image)), &with_code(image));
     }
+    // That of the kernel in `kernel.dmp`: more than a gigabyte, of which 40 MB are on the disk.
+    let large = LargePdb::gigabyte([1; 16], 1);
+    let mut file = File::create(folder.join("ntkrnlmp.pdb")).expect("the PDB can be created");
+    large.write_to(&mut file).expect("the PDB can be written");
     // What nobody asks for.
     for index in 0..40 {
         write(&format!("store/noise{index}.pdb/{index:032X}1/noise{index}.pdb"), b"not read");

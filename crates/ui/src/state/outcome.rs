@@ -17,8 +17,12 @@ pub(crate) struct Outcome {
 pub(crate) enum Fate {
     /// Modules that it names now, and what the file is.
     Named(Vec<String>, String),
+    /// It was there already: what the file is.
+    Again(String),
     /// It belongs to no module: why.
     Unmatched(String),
+    /// The server that was asked does not have it.
+    Absent(String),
     /// It could not be read: why.
     Refused(String),
 }
@@ -26,22 +30,24 @@ pub(crate) enum Fate {
 /// Why a file that was taken belongs to no module.
 pub(crate) fn unmatched(name: &str, identity: &str, needs: &[SymbolNeed]) -> String {
     let same = |other: &str| other.eq_ignore_ascii_case(name);
-    let near = needs.iter().find(|need| {
-        need.symbols == SymbolStatus::Mismatched
-            && (same(&need.image) || need.files.iter().any(|file| same(&file.name)))
+    let near = needs.iter().find_map(|need| {
+        need.mismatches.iter().find(|mismatch| same(&mismatch.file)).map(|mismatch| (need, &mismatch.reason))
     });
     let done = needs.iter().find(|need| {
         matches!(need.symbols, SymbolStatus::Loaded | SymbolStatus::Exports | SymbolStatus::Forced)
             && (same(&need.image) || need.files.iter().any(|file| same(&file.name)))
     });
-    match (near.and_then(|need| need.reason.as_ref()), done) {
-        (Some(reason), _) => format!("{name} does not match: {reason}"),
-        // The engine tells why a file does not match only where there is nothing better to say of the module.
-        (None, Some(need)) => {
-            let module = &need.module;
-            let kept = need.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-            format!("{name} does not match {module} or adds nothing to it: {module} keeps the names it has{kept}")
+    let kept = |need: &SymbolNeed| {
+        let from = need.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        format!("{} keeps the names it has{from}", need.module)
+    };
+    match (near, done) {
+        (Some((need, reason)), _) if need.symbols == SymbolStatus::Mismatched => {
+            format!("{name} does not match: {reason}")
         }
+        (Some((need, reason)), _) => format!("{name} does not match: {reason}. {}", kept(need)),
+        // The engine tells why a file does not match only where the module lacks names.
+        (None, Some(need)) => format!("{name} does not match {} or adds nothing to it: {}", need.module, kept(need)),
         (None, None) => format!(
             "{name} belongs to no module of this dump ({identity}); it stays at hand in case an image asks for it"
         ),
@@ -55,18 +61,22 @@ pub(crate) fn sentence(outcomes: &[Outcome]) -> String {
             Fate::Named(modules, _) => {
                 format!("{} was added: {} {} names now.", one.name, list(modules), have(modules.len()))
             }
-            Fate::Unmatched(why) | Fate::Refused(why) => full_stop(why),
+            Fate::Again(_) => format!("{} was there already: the same file is kept once.", one.name),
+            Fate::Unmatched(why) | Fate::Absent(why) | Fate::Refused(why) => full_stop(why),
         };
     }
     let mut modules: Vec<String> = Vec::new();
-    let (mut named, mut unmatched, mut refused) = (0, Vec::new(), Vec::new());
+    let (mut named, mut again) = (0, 0);
+    let (mut unmatched, mut absent, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     for outcome in outcomes {
         match &outcome.result {
             Fate::Named(names, _) => {
                 named += 1;
                 modules.extend(names.iter().filter(|name| !modules.contains(name)).cloned().collect::<Vec<_>>());
             }
+            Fate::Again(_) => again += 1,
             Fate::Unmatched(why) => unmatched.push(why.as_str()),
+            Fate::Absent(why) => absent.push(why.as_str()),
             Fate::Refused(why) => refused.push(why.as_str()),
         }
     }
@@ -75,10 +85,19 @@ pub(crate) fn sentence(outcomes: &[Outcome]) -> String {
         let were = if named == 1 { "file was" } else { "files were" };
         parts.push(format!("{named} {were} added: {} {} names now.", list(&modules), have(modules.len())));
     }
+    if again > 0 {
+        let were = if again == 1 { "file was" } else { "files were" };
+        parts.push(format!("{again} {were} there already and kept once."));
+    }
     match unmatched.as_slice() {
         [] => {}
         [one] => parts.push(full_stop(one)),
         many => parts.push(format!("{} files match no module.", many.len())),
+    }
+    match absent.as_slice() {
+        [] => {}
+        [one] => parts.push(full_stop(one)),
+        many => parts.push(format!("{} files are not on the server.", many.len())),
     }
     match refused.as_slice() {
         [] => {}
@@ -112,6 +131,7 @@ pub(crate) fn list(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dumplens_report::symbols::Mismatch;
 
     fn named(name: &str, modules: &[&str]) -> Outcome {
         let modules = modules.iter().map(|name| (*name).to_string()).collect();
@@ -127,16 +147,24 @@ mod tests {
             sentence(&[named("a.sys", &["a"]), named("a.pdb", &["a"]), named("b.sys", &["b"]), refused("x is odd")]),
             "3 files were added: a and b have names now. x is odd."
         );
+        let again = || Outcome { name: "a.sys".into(), result: Fate::Again(String::new()) };
+        assert_eq!(sentence(&[again()]), "a.sys was there already: the same file is kept once.");
+        assert_eq!(
+            sentence(&[named("b.sys", &["b"]), again(), again()]),
+            "1 file was added: b has names now. 2 files were there already and kept once."
+        );
         assert_eq!(sentence(&[]), "No file of these is wanted.");
     }
 
     #[test]
     fn a_mismatch_says_what_differs() {
+        let reason = "the image offered is another version: its size is 0x2";
         let need = SymbolNeed {
             module: "a".into(),
             image: "a.sys".into(),
             symbols: SymbolStatus::Mismatched,
-            reason: Some("the image offered is another version: its size is 0x2".into()),
+            reason: Some(reason.into()),
+            mismatches: vec![Mismatch { file: "a.sys".into(), reason: reason.into() }],
             matters: None,
             files: vec![],
         };
@@ -147,8 +175,11 @@ mod tests {
             reason: Some("exported names of a.sys".into()),
             ..need.clone()
         };
-        let why = unmatched("a.sys", "image", &[named]);
-        assert!(why.ends_with("a keeps the names it has (exported names of a.sys)"), "{why}");
+        let why = unmatched("a.sys", "image", std::slice::from_ref(&named));
+        assert_eq!(why, format!("a.sys does not match: {reason}. a keeps the names it has (exported names of a.sys)"));
+        let all = SymbolNeed { symbols: SymbolStatus::Loaded, mismatches: vec![], ..named };
+        let why = unmatched("a.sys", "image", &[all]);
+        assert!(why.starts_with("a.sys does not match a or adds nothing to it: a keeps"), "{why}");
         assert!(unmatched("b.sys", "image, time stamp 0x1", &[need]).starts_with("b.sys belongs to no module"));
     }
 

@@ -1,7 +1,10 @@
 //! Which files of a folder are worth adding: those that the dump asks for. A folder can be a symbol store with a hundred
 //! thousand files, so most of its folders are not even entered.
 
-use dumplens_report::{model::SymbolStatus, symbols::SymbolNeed};
+use dumplens_report::{
+    model::SymbolStatus,
+    symbols::{SymbolNeed, packed},
+};
 
 /// Endings of names that folders of symbol stores have.
 const STORED: [&str; 8] = [".pdb", ".sys", ".dll", ".exe", ".dbg", ".efi", ".drv", ".ocx"];
@@ -29,10 +32,7 @@ impl Wanted {
     pub(crate) fn of(needs: &[SymbolNeed]) -> Self {
         let file = |name: &str, key: Option<&str>| {
             let name = name.to_lowercase();
-            let mut twin = name.clone();
-            twin.pop();
-            twin.push('_');
-            File { name, twin, key: key.map(str::to_lowercase) }
+            File { twin: packed(&name), name, key: key.map(str::to_lowercase) }
         };
         let open = needs.iter().filter(|need| need.symbols != SymbolStatus::Loaded);
         let files = open.flat_map(|need| match need.files.as_slice() {
@@ -120,6 +120,7 @@ mod tests {
             image: image.into(),
             symbols,
             reason: None,
+            mismatches: vec![],
             matters: None,
             files,
         };
@@ -170,6 +171,7 @@ mod tests {
             image: "ntoskrnl.exe".into(),
             symbols: SymbolStatus::Missing,
             reason: None,
+            mismatches: vec![],
             matters: None,
             files: vec![
                 WantedFile::pdb("ntkrnlmp.pdb", "5278AFF81", true).unwrap(),

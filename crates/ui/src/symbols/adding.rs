@@ -5,13 +5,14 @@ use std::{cell::Cell, rc::Rc};
 use dumplens_report::{
     model::SymbolStatus,
     protocol::{FailureKind, Progress, Reply},
-    symbols::SymbolNeed,
+    symbols::{SymbolNeed, WantedFile},
 };
 use leptos::prelude::*;
-use web_sys::File;
+use web_sys::{AbortController, File};
 
 use super::{
     Job,
+    fetch::{self, Trouble},
     folder::{Folder, Walk},
     keep, keep_file, needs,
 };
@@ -26,6 +27,8 @@ use crate::{
 
 /// Files of a folder are looked for anew after images were added: an image names its PDB.
 const MOST_ROUNDS: usize = 3;
+/// Files that one wish fetches.
+const MOST_FETCHED: usize = 100;
 /// Results that the view lists.
 const MOST_RESULTS: usize = 200;
 
@@ -60,6 +63,7 @@ impl Adding {
             }
             Job::Folder(folder) => self.folder(&folder).await,
             Job::Kept => self.kept().await,
+            Job::Fetch(only) => self.fetch(only).await,
         }
         self.finish(quiet).await;
     }
@@ -129,6 +133,53 @@ impl Adding {
         }
     }
 
+    /// Fetches one file, or what names the stack of the crash: for each module its files in turn, until it has all names.
+    async fn fetch(&mut self, only: Option<WantedFile>) {
+        let Some(server) = fetch::server() else { return };
+        if let Some(file) = only {
+            self.fetch_one(&server, &file).await;
+            return;
+        }
+        let mut asked: Vec<String> = Vec::new();
+        while asked.len() < MOST_FETCHED && !self.stop.get() {
+            // Anew after each: an image names its PDB, and with a PDB the image is of no more use.
+            let Some(needs) = self.needs().await else { return };
+            let open = needs.iter().filter(|need| need.matters.is_some() && need.symbols != SymbolStatus::Loaded);
+            let next = open.flat_map(|need| &need.files).find(|file| !asked.contains(&file.path));
+            let Some(file) = next else { break };
+            asked.push(file.path.clone());
+            if !self.fetch_one(&server, file).await {
+                break;
+            }
+        }
+        if asked.is_empty() {
+            self.app.toast.set(Some("There is nothing to fetch: what matters to this crash has its names.".into()));
+        }
+    }
+
+    /// Fetches one file and adds it. Whether the server can be asked for more.
+    async fn fetch_one(&mut self, server: &str, file: &WantedFile) -> bool {
+        let Ok(abort) = AbortController::new() else { return false };
+        let symbols = self.app.symbols;
+        symbols.abort.set_value(Some(abort.clone()));
+        let host = fetch::host(server);
+        let told = |done, total| symbols.tell(format!("fetching {} from {host}", file.name), done, total);
+        told(0, 0);
+        let fetched = fetch::fetch(server, file, &abort, &self.stop, &told).await;
+        symbols.abort.set_value(None);
+        match fetched {
+            Ok(fetched) => drop(self.add(&fetched, true).await),
+            Err(Trouble::Absent) => self.told(&file.name, Fate::Absent(format!("{host} does not have {}", file.path))),
+            Err(Trouble::File(why)) => self.told(&file.name, Fate::Refused(why)),
+            Err(Trouble::Server(why)) => {
+                self.told(&file.name, Fate::Refused(why));
+                return false;
+            }
+            Err(Trouble::Cancelled) => return false,
+        }
+        true
+    }
+
     fn told(&mut self, name: &str, result: Fate) {
         self.outcomes.push(Outcome { name: name.into(), result });
     }
@@ -146,6 +197,11 @@ impl Adding {
         symbols.request.set_value(None);
         let name = file.name();
         match answer {
+            // What is kept in the browser or in this visit's list stays there.
+            Ok(Reply::SymbolsAdded(added)) if added.again => {
+                self.told(&name, Fate::Again(added.identity));
+                Added::Yes
+            }
             Ok(Reply::SymbolsAdded(added)) if added.modules.is_empty() => {
                 self.told(&name, Fate::Unmatched(added.identity));
                 Added::Yes

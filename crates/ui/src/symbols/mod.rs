@@ -2,6 +2,7 @@
 //! is shown is read anew, in place.
 
 mod adding;
+pub(crate) mod fetch;
 pub(crate) mod folder;
 pub(crate) mod keep;
 mod remember;
@@ -11,11 +12,11 @@ use std::{cell::Cell, collections::VecDeque, rc::Rc};
 
 use dumplens_report::{
     protocol::{Reply, Request, RequestId},
-    symbols::SymbolNeed,
+    symbols::{SymbolNeed, WantedFile},
 };
 use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
-use web_sys::File;
+use web_sys::{AbortController, File};
 
 use crate::{
     app::App,
@@ -36,6 +37,8 @@ pub(crate) enum Job {
     Folder(Folder),
     /// What was kept for this dump.
     Kept,
+    /// From the server: this file, or all that the crash's stack wants.
+    Fetch(Option<WantedFile>),
 }
 
 /// What is being done.
@@ -69,6 +72,8 @@ pub(crate) struct Symbols {
     /// Set to end what is going on.
     stop: StoredValue<Rc<Cell<bool>>, LocalStorage>,
     request: StoredValue<Option<RequestId>>,
+    /// Ends what is being fetched.
+    abort: StoredValue<Option<AbortController>, LocalStorage>,
 }
 
 impl Symbols {
@@ -86,6 +91,7 @@ impl Symbols {
             jobs: StoredValue::new_local(VecDeque::new()),
             stop: StoredValue::new_local(Rc::default()),
             request: StoredValue::new(None),
+            abort: StoredValue::new_local(None),
         }
     }
 
@@ -103,6 +109,9 @@ impl Symbols {
         self.stop.with_value(|stop| stop.set(true));
         if let Some(id) = self.request.get_value() {
             client::cancel(id);
+        }
+        if let Some(abort) = self.abort.get_value() {
+            abort.abort();
         }
     }
 

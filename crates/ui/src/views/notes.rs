@@ -37,8 +37,10 @@ pub(crate) fn NotesView() -> impl IntoView {
             <ul>{rows}</ul>
             {move || statistics.get().map(|cost| view! {
                 <p class="dim" data-testid="statistics" data-file-bytes=cost.file_bytes.to_string() data-file-reads=cost.file_reads.to_string()
+                    data-symbol-bytes=cost.symbol_bytes.to_string() data-symbol-reads=cost.symbol_reads.to_string()
                     data-engine-memory=cost.engine_memory.unwrap_or(0).to_string()>
                     "Read so far: " {size(cost.file_bytes)} " of the file in " {cost.file_reads} " reads. "
+                    {(cost.symbol_reads > 0).then(|| format!("Of symbol files: {} in {} reads. ", size(cost.symbol_bytes), cost.symbol_reads))}
                     {cost.engine_memory.map(|bytes| format!("The engine uses {} of memory.", size(bytes)))}
                 </p>
             })}

@@ -110,7 +110,11 @@ fn result(row: Outcome) -> impl IntoView {
         Fate::Named(modules, identity) => {
             ("added", "badge high", format!("{}: names for {} ({identity})", row.name, sentence_list(&modules)))
         }
+        Fate::Again(identity) => {
+            ("kept once", "badge medium", format!("{}: the same file was there already ({identity})", row.name))
+        }
         Fate::Unmatched(why) => ("no match", "badge low", why),
+        Fate::Absent(why) => ("not there", "badge medium", why),
         Fate::Refused(why) => ("not usable", "badge low", why),
     };
     view! { <li><span class=class>{word}</span> " " {safe(&text)}</li> }
@@ -123,8 +127,8 @@ pub(crate) fn SymbolStrips() -> impl IntoView {
     let symbols = app.symbols;
     view! {
         {move || symbols.busy.get().map(|busy| {
-            let unpacks = busy.text.starts_with("unpacking");
-            let amount = move |number: u64| if unpacks { size(number) } else { number.to_string() };
+            let is_bytes = ["unpacking", "fetching"].iter().any(|word| busy.text.starts_with(word));
+            let amount = move |number: u64| if is_bytes { size(number) } else { number.to_string() };
             let far = (busy.total > 1).then(|| format!(" – {} of {}", amount(busy.done), amount(busy.total)));
             view! {
                 <div class="strip late" role="status" data-testid="symbols-busy">

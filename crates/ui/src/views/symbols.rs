@@ -3,7 +3,7 @@
 use dumplens_report::{
     model::SymbolStatus,
     protocol::{Reply, Request},
-    symbols::{FileKind, ScriptKind, SymbolNeed, WantedFile},
+    symbols::{FileKind, Mismatch, ScriptKind, SymbolNeed, WantedFile},
 };
 use leptos::prelude::*;
 
@@ -11,11 +11,8 @@ use crate::{
     app::App,
     client::{self, CallError},
     save::save_text,
-    state::{
-        outcome::{Fate, Outcome, list as sentence_list},
-        route::Route,
-        words::status_word,
-    },
+    state::{outcome::list as sentence_list, route::Route, words::status_word},
+    symbols::{Job, fetch},
     table::{Column, Table, mono, words},
     views::{
         lists::list,
@@ -50,6 +47,12 @@ fn overview(needs: &[SymbolNeed]) -> String {
     }
 }
 
+/// Where a module's names are from, and what was offered for it that does not fit.
+fn known_from(reason: &Option<String>, status: SymbolStatus, mismatches: &[Mismatch]) -> String {
+    let reason = reason.clone().filter(|_| status != SymbolStatus::Mismatched || mismatches.is_empty());
+    reason.into_iter().chain(mismatches.iter().map(ToString::to_string)).collect::<Vec<_>>().join("; ")
+}
+
 #[component]
 pub(crate) fn SymbolsView() -> impl IntoView {
     let app = expect_context::<App>();
@@ -67,7 +70,7 @@ pub(crate) fn SymbolsView() -> impl IntoView {
             status_word(need.symbols).into(),
             need.matters.unwrap_or_default(),
             path.unwrap_or_default(),
-            need.reason.unwrap_or_default(),
+            known_from(&need.reason, need.symbols, &need.mismatches),
         ]
     };
     // The module by name: after files were added it may stand elsewhere in the list.
@@ -100,6 +103,7 @@ pub(crate) fn SymbolsView() -> impl IntoView {
             <p class="overview" data-testid="symbols-overview" role="status">{move || line().map(|line| safe(&line))}</p>
             <div class="tools">
                 <AddButtons/>
+                <FetchButton/>
                 <span class="spacer"></span>
                 <Scripts/>
             </div>
@@ -111,6 +115,19 @@ pub(crate) fn SymbolsView() -> impl IntoView {
             </div>
         </section>
     }
+}
+
+/// Fetches what the crash's stack wants, on sites that were given a server.
+#[component]
+fn FetchButton() -> impl IntoView {
+    let app = expect_context::<App>();
+    fetch::server().map(|server| {
+        let host = safe(fetch::host(&server));
+        let title = format!("Asks {host} for the files that name this crash's stack; it learns which files these are, and nothing else of the dump");
+        view! {
+            <button on:click=move |_| app.add_symbols(Job::Fetch(None)) data-testid="fetch-all" title=title>"Fetch from " {host}</button>
+        }
+    })
 }
 
 /// The list of wanted files, to carry to a connected machine.
@@ -149,9 +166,7 @@ fn Details(need: SymbolNeed) -> impl IntoView {
         SymbolStatus::Forced | SymbolStatus::Missing | SymbolStatus::Mismatched => "badge low",
     };
     let none = need.files.is_empty() && need.reason.is_none();
-    let own = need.clone();
-    // The result that names the file comes a moment after what the dump wants.
-    let forcing = move || forcing(app, &own);
+    let forcing = forcing(app, &need);
     view! {
         <section class="details need" data-testid="need" aria-label="Module">
             <div class="tools">
@@ -160,7 +175,8 @@ fn Details(need: SymbolNeed) -> impl IntoView {
                 <span class=class>{status_word(need.symbols)}</span>
                 {forcing}
             </div>
-            {need.reason.as_ref().map(|reason| view! { <p class="break">{safe(reason)}</p> })}
+            {need.reason.as_ref().filter(|_| need.symbols != SymbolStatus::Mismatched).map(|reason| view! { <p class="break">{safe(reason)}</p> })}
+            {need.mismatches.iter().map(|mismatch| view! { <p class="break" data-testid="mismatch">{safe(&mismatch.to_string())}</p> }).collect_view()}
             {none.then(|| view! { <p class="dim">"The dump does not say which files these would be."</p> })}
             <ul class="wanted">{need.files.into_iter().map(wanted).collect_view()}</ul>
         </section>
@@ -177,21 +193,17 @@ fn forcing(app: App, need: &SymbolNeed) -> Option<AnyView> {
             }
             .into_any(),
         ),
-        SymbolStatus::Mismatched => {
-            let is_ours = |name: &str| {
-                name.eq_ignore_ascii_case(&need.image) || need.files.iter().any(|file| file.name.eq_ignore_ascii_case(name))
-            };
-            let unmatched = |row: &&Outcome| matches!(row.result, Fate::Unmatched(_)) && is_ours(&row.name);
-            let file = app.symbols.results.with(|rows| rows.iter().find(unmatched).map(|row| row.name.clone()))?;
+        _ => {
+            // The one that was offered last.
+            let file = need.mismatches.last()?.file.clone();
+            let title = format!("Names will be from {}, marked as forced: they may be wrong", safe(&file));
             Some(
                 view! {
-                    <button on:click=move |_| app.force_symbols(module.clone(), Some(file.clone())) data-testid="force"
-                        title="Names will be marked as forced: they may be wrong">"Use it anyway"</button>
+                    <button on:click=move |_| app.force_symbols(module.clone(), Some(file.clone())) data-testid="force" title=title>"Use it anyway"</button>
                 }
                 .into_any(),
             )
         }
-        _ => None,
     }
 }
 
@@ -209,8 +221,13 @@ fn wanted(file: WantedFile) -> impl IntoView {
     let link = file.public.then(|| {
         view! {
             <a class="button" href=file.url() target="_blank" rel="noopener noreferrer"
-                title="Opens Microsoft's symbol server in a new tab; this page itself asks nobody">"Get from Microsoft"</a>
+                title="Opens Microsoft's symbol server in a new tab; this page itself does not ask it">"Get from Microsoft"</a>
         }
+    });
+    let own = file.clone();
+    let fetch = fetch::server().map(|server| {
+        let title = format!("Asks {} for this file", safe(fetch::host(&server)));
+        view! { <button on:click=move |_| app.add_symbols(Job::Fetch(Some(own.clone()))) data-testid="fetch" title=title>"Fetch"</button> }
     });
     view! {
         <li>
@@ -219,6 +236,7 @@ fn wanted(file: WantedFile) -> impl IntoView {
             <span class="group">
                 <button on:click=copy aria-label=format!("Copy the path of {}", safe(&file.name))>"Copy path"</button>
                 {link}
+                {fetch}
             </span>
             {(!file.public).then(|| view! { <span class="dim">"not one of Windows' own files: its maker has it"</span> })}
         </li>
@@ -286,6 +304,7 @@ mod tests {
             image: String::new(),
             symbols,
             reason: None,
+            mismatches: vec![],
             matters: matters.then(|| "frame 1 of the crash".into()),
             files: vec![],
         };

@@ -108,7 +108,7 @@ pub fn hash(name: &[u8]) -> u32 {
 }
 
 /// A hash table of the symbols whose records stand at these offsets.
-fn table(names: &[(&str, u32)]) -> Out {
+pub fn table(names: &[(&str, u32)]) -> Out {
     let mut sorted: Vec<(u32, u32)> = names.iter().map(|(name, at)| (hash(name.as_bytes()) % 4096, *at)).collect();
     sorted.sort_unstable();
     let (mut records, mut map, mut buckets) = (Out::default(), [0_u32; 129], Out::default());

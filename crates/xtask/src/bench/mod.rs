@@ -2,6 +2,8 @@
 //!
 //! Absolute times depend on the machine and on what else it does; the ratios are what `docs/benchmarks.md` keeps.
 
+mod names;
+
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
@@ -35,6 +37,26 @@ impl Bench {
         Ok(text.lines().filter_map(number).collect())
     }
 
+    /// The medians of some programs' numbers, run in turns, so that what the machine does beside hits all alike. What was
+    /// not printed is absent.
+    fn medians(&self, programs: &[Vec<&str>], rounds: usize) -> Result<Vec<Numbers>> {
+        let mut runs: Vec<BTreeMap<String, Vec<f64>>> = vec![BTreeMap::new(); programs.len()];
+        // The first round, with cold caches of the operating system, does not count.
+        for round in 0..=rounds {
+            for (program, runs) in programs.iter().zip(&mut runs) {
+                for (name, value) in self.run(program)?.into_iter().filter(|_| round > 0) {
+                    runs.entry(name).or_default().push(value);
+                }
+            }
+        }
+        let middle = |mut values: Vec<f64>| {
+            values.sort_by(f64::total_cmp);
+            values[values.len() / 2]
+        };
+        let medians = |runs: BTreeMap<String, Vec<f64>>| runs.into_iter().map(|(name, values)| (name, middle(values)));
+        Ok(runs.into_iter().map(|runs| medians(runs).collect()).collect())
+    }
+
     fn file(&self, gib: u64) -> String {
         self.folder.join(format!("bitmap-{gib}.dmp")).to_string_lossy().into_owned()
     }
@@ -62,7 +84,8 @@ pub(crate) fn bench(with_browser: bool) -> Result {
     let mut page = String::from(INTRODUCTION);
     opening(&bench, &mut page)?;
     reading(&bench, &mut page)?;
-    names(&bench, &mut page)?;
+    names::names(&bench, &mut page)?;
+    names::large(&bench, &mut page)?;
     webassembly(&bench, &target, &mut page)?;
     if with_browser {
         in_the_browser(&bench, &mut page)?;
@@ -144,42 +167,6 @@ fn reading(bench: &Bench, page: &mut String) -> Result {
     Ok(())
 }
 
-/// PDBs of the data set, and about where their images' code ends.
-const PDBS: [(&str, u32); 4] = [
-    ("pe-pdb/ntdll/ntdll_x64.pdb", 0x11_0000),
-    ("pe-pdb/driver_x64/systeminformer.pdb", 0x4_0000),
-    ("pe-pdb/win64-ci/softokn3.pdb", 0x3_0000),
-    ("kernel/symbols/amdppm.pdb/1C19FDDB27BB3399D9B45973EFEAFCF31/amdppm.pdb", 0x2_8000),
-];
-
-fn names(bench: &Bench, page: &mut String) -> Result {
-    let Some(data) = std::env::var_os("DUMPLENS_DATA") else {
-        println!("DUMPLENS_DATA is not set: names are not measured");
-        return Ok(());
-    };
-    println!("looking names up…");
-    page.push_str(
-        "## Names from PDBs\n\n100 000 random addresses; the peer is the crate pdb-addr2line 0.12.1. First name: from the file's name to \
-         the first answer.\n\n| PDB | first name | peer | names per second | peer | peak memory | peer |\n|---|---|---|---|---|---|---|\n",
-    );
-    for (name, end) in PDBS {
-        let file = PathBuf::from(&data).join(name).to_string_lossy().into_owned();
-        let end = end.to_string();
-        let (ours, peer) = (["names", file.as_str(), end.as_str()], ["peer-names", file.as_str(), end.as_str()]);
-        let mut cells = Vec::new();
-        for (field, digits, unit) in [("first_ms", 2, " ms"), ("per_second", 0, ""), ("peak_kib", 0, " KiB")] {
-            for args in [&ours, &peer] {
-                let value = bench.median(args, field, 3)?;
-                cells.push(format!("{value:.digits$}{unit}"));
-            }
-        }
-        let short = name.rsplit('/').next().unwrap_or(name);
-        let _ = writeln!(page, "| {short} | {} |", cells.join(" | "));
-    }
-    page.push('\n');
-    Ok(())
-}
-
 fn webassembly(bench: &Bench, target: &Path, page: &mut String) -> Result {
     let Some(node) = run::find("node") else {
         page.push_str("WebAssembly was not measured: Node.js is not installed.\n");
@@ -232,11 +219,12 @@ fn in_the_browser(bench: &Bench, page: &mut String) -> Result {
             get("reads"),
         );
     }
-    Ok(())
+    page.push('\n');
+    names::large_in_the_browser(bench, page)
 }
 
 fn target_site() -> Result<PathBuf> {
     let site = root().join("dist");
-    dist::dist(&site)?;
+    dist::dist(&site, None)?;
     Ok(site)
 }

@@ -1,0 +1,41 @@
+// Measures a large PDB in the page: node bench-pdb.mjs DUMP PDB prints one JSON line. Called by `cargo xtask bench`.
+import { serve, launch } from "./harness.mjs";
+
+const server = await serve();
+const browser = await launch();
+const [dump, pdb] = process.argv.slice(2);
+const rounds = [];
+for (let round = 0; round < 5; round++) {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.goto(server.url);
+  await page.getByTestId("file-input").setInputFiles(dump);
+  await page.getByTestId("tab-stack").click();
+  await page.getByTestId("frames").waitFor();
+  await page.evaluate(() => {
+    const input = document.createElement("input");
+    Object.assign(input, { type: "file", id: "dropped", hidden: true });
+    document.body.append(input);
+  });
+  await page.locator("#dropped").setInputFiles(pdb);
+  // The clock starts at the drop event and stops when the function's name is in the document, both inside the page.
+  const name = await page.evaluate(() => new Promise((done) => {
+    const transfer = new DataTransfer();
+    transfer.items.add(document.getElementById("dropped").files[0]);
+    const start = performance.now();
+    const look = () =>
+      document.querySelector('[data-testid="frames"]').textContent.includes("nt!large::") ? done(performance.now() - start) : requestAnimationFrame(look);
+    window.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
+    look();
+  }));
+  await page.getByTestId("tab-notes").click();
+  const statistics = page.getByTestId("statistics");
+  await statistics.waitFor();
+  const number = async (name) => Number(await statistics.getAttribute(`data-${name}`));
+  rounds.push({ name, memory: await number("engine-memory"), bytes: await number("symbol-bytes"), reads: await number("symbol-reads") });
+  await context.close();
+}
+rounds.sort((a, b) => a.name - b.name);
+console.log(JSON.stringify(rounds[2]));
+await browser.close();
+await server.close();
