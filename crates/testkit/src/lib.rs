@@ -11,4 +11,5 @@ pub mod damage;
 pub mod kernel;
 pub mod machine;
 pub mod minidump;
+pub mod programs;
 pub mod story;
