@@ -85,8 +85,8 @@ struct Kept {
 
 CALL int keeps() {
     Kept kept{one};
-    return throws(kept.code) + kept.code; // cleanup: keeps
-}
+    return throws(kept.code) + kept.code;
+} // cleanup: keeps
 
 CALL int tells_cleanup() {
     try {
