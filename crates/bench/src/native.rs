@@ -47,6 +47,9 @@ pub(crate) fn main() {
         ["file", file, gib] => whole_file(file, gib.parse().expect("a number")),
         ["names", file, end] => measured(|| crate::names::ours(file, end.parse().expect("a number"))),
         ["peer-names", file, end] => measured(|| crate::names::peer(file, end.parse().expect("a number"))),
+        ["stack"] => crate::stacks::ours(),
+        ["peer-stack"] => crate::stacks::peer(),
+        ["threads", count] => crate::stacks::threads(count.parse().expect("a number")),
         ["workload", name, file] => {
             let dump = Rc::new(fs::read(file).expect("the dump is there"));
             println!("ms={}", best(|| run(name, &dump)));
@@ -80,7 +83,7 @@ fn prepare(folder: &Path) {
     }
 }
 
-type Counters = Rc<(Cell<u64>, Cell<u64>)>;
+pub(crate) type Counters = Rc<(Cell<u64>, Cell<u64>)>;
 
 /// A file that counts what is read, as bytes and calls.
 struct Counted {
@@ -118,7 +121,7 @@ fn session(path: &str) -> (Session, Counters) {
 }
 
 /// Times work in this process, and says how much memory it needed at most.
-fn measured(work: impl FnOnce()) {
+pub(crate) fn measured(work: impl FnOnce()) {
     let started = Instant::now();
     println!("ms={}", timed(work));
     println!("wall_ms={}", started.elapsed().as_secs_f64() * 1e3);
@@ -141,7 +144,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> f64 {
 }
 
 /// The best of many rounds in milliseconds: what is left when nothing else runs. The JavaScript side does the same.
-fn best<T>(mut work: impl FnMut() -> T) -> f64 {
+pub(crate) fn best<T>(mut work: impl FnMut() -> T) -> f64 {
     let started = Instant::now();
     let mut best = f64::INFINITY;
     let mut rounds = 0;

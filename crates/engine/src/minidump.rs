@@ -41,7 +41,8 @@ pub(crate) fn gather(dump: Minidump, file_name: Option<String>, file_size: u64) 
     if dump.stream(StreamType::ModuleList).is_none() {
         notes.push(Note::missing("the minidump has no ModuleList stream: addresses cannot be told apart by module"));
     }
-    let header_size = if windows { 0x1000 } else { 0 };
+    // Headers of ELF and Mach-O images have no set size, but are longer than this.
+    let header_size = if windows { 0x1000 } else { 0x20 };
     let modules = ModuleMap::new(dump.modules(&mut notes), dump.unloaded_modules(&mut notes), header_size);
     let list = dump.threads(&mut notes);
     if dump.stream(StreamType::ThreadList).is_none() && dump.stream(StreamType::ThreadExList).is_none() {

@@ -58,7 +58,8 @@ fn outline(stack: &Stack, file: &str) -> Vec<(String, String)> {
         let inline = if frame.inline { "inline " } else { "" };
         // The name of a lambda's type says where its source was.
         let function = frame.function.as_deref().unwrap();
-        let function = function.split_once("lambda at").map_or(function.to_owned(), |(name, _)| format!("{name}lambda>"));
+        let function =
+            function.split_once("lambda at").map_or(function.to_owned(), |(name, _)| format!("{name}lambda>"));
         rows.push((format!("{inline}{function}"), mark));
     }
     rows
@@ -129,7 +130,9 @@ fn story(name: &str) -> Vec<Row> {
             ("raises", "call: RaiseException"),
             ("tells_filter", "call: raises"),
         ],
-        "fault" => &[("filter", "crash: filter"), ELSEWHERE, ("faults", "crash: faults"), ("tells_fault", "call: faults")],
+        "fault" => {
+            &[("filter", "crash: filter"), ELSEWHERE, ("faults", "crash: faults"), ("tells_fault", "call: faults")]
+        }
         other => panic!("{other}"),
     };
     [rows, &MAIN].concat()

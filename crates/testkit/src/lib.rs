@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 pub mod asm;
+pub mod calls;
 pub mod context;
 pub mod damage;
 pub mod kernel;
