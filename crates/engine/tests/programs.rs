@@ -30,7 +30,7 @@ fn workshop(name: &str) -> Option<Workshop> {
 fn told<'a>(workshop: &Workshop, program: &Program, stories: &[&'a str]) -> impl Iterator<Item = (&'a str, Session)> {
     let pdb = Rc::new(fs::read(program.pdb()).unwrap());
     let dumps = workshop.dumps(program, stories);
-    stories.to_vec().into_iter().zip(dumps).map(move |(story, path)| {
+    stories.iter().copied().zip(dumps).map(move |(story, path)| {
         let dump = fs::read(&path).unwrap();
         fs::remove_file(path).unwrap();
         let mut session = open(dump).unwrap();

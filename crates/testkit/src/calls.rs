@@ -97,7 +97,7 @@ impl Calls {
                 let stack_at = 0x10_0000_0000 + u64::from(index) * 0x10_0000;
                 memory.push((stack_at, stack.clone()));
                 let context = context(Arch::X64, Registers { ip, sp: stack_at, ..Registers::default() });
-                TestThread { id: index + 1, name: None, stack_at, stack, context }
+                TestThread { id: index + 1, name: None, teb: 0, stack_at, stack, context }
             })
             .collect();
         let module = TestModule {

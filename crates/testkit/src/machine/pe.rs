@@ -168,7 +168,7 @@ impl TestImage {
         let rows = [(TEXT + 0x100, TEXT + 0x200, INFO), (TEXT + 0x400, TEXT + 0x500, INFO + 8)];
         let table: Vec<u8> =
             rows.iter().flat_map(|(from, to, info)| [from, to, info]).flat_map(|it| it.to_le_bytes()).collect();
-        let small = (FRAME as u8 - 8) / 8 << 4 | 2;
+        let small = ((FRAME as u8 - 8) / 8) << 4 | 2;
         let ordinary = [1, 4, 1, 0, 4, small, 0, 0];
         // 0x2d words below the machine frame: what a trap frame has there.
         let entry = [1, 8, 3, 0, 8, 1, 0x2d, 0, 0, 0xa, 0, 0];
