@@ -7,6 +7,8 @@
 mod names;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
+#[cfg(not(target_arch = "wasm32"))]
+mod stacks;
 
 #[cfg(not(target_arch = "wasm32"))]
 fn main() {

@@ -53,6 +53,9 @@ pub(crate) fn main() {
         ["first-name", file, end] => measured(|| crate::names::first(file, end.parse().expect("a number"))),
         ["first-type", file, name] => measured(|| crate::names::first_type(file, name)),
         ["llvm-names", file, end] => crate::names::symbolizer(file, end.parse().expect("a number")),
+        ["stack"] => crate::stacks::ours(),
+        ["peer-stack"] => crate::stacks::peer(),
+        ["threads", count] => crate::stacks::threads(count.parse().expect("a number")),
         ["workload", name, file] => {
             let dump = Rc::new(fs::read(file).expect("the dump is there"));
             println!("ms={}", best(|| run(name, &dump)));
@@ -94,7 +97,7 @@ fn prepare(folder: &Path) {
     }
 }
 
-type Counters = Rc<(Cell<u64>, Cell<u64>)>;
+pub(crate) type Counters = Rc<(Cell<u64>, Cell<u64>)>;
 
 /// A file that counts what is read, as bytes and calls.
 struct Counted {
@@ -132,7 +135,7 @@ fn session(path: &str) -> (Session, Counters) {
 }
 
 /// Times work in this process, and says how much memory it needed at most.
-fn measured(work: impl FnOnce()) {
+pub(crate) fn measured(work: impl FnOnce()) {
     // What a process has that does nothing yet.
     println!("base_kib={}", peak_kib("self"));
     let started = Instant::now();
@@ -162,7 +165,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> f64 {
 }
 
 /// The best of many rounds in milliseconds: what is left when nothing else runs. The JavaScript side does the same.
-fn best<T>(mut work: impl FnMut() -> T) -> f64 {
+pub(crate) fn best<T>(mut work: impl FnMut() -> T) -> f64 {
     let started = Instant::now();
     let mut best = f64::INFINITY;
     let mut rounds = 0;

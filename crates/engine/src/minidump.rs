@@ -8,6 +8,7 @@ use dumplens_dump::{
     FileTime,
     minidump::{Minidump, MiscInfo, Os, StreamType, SystemInfo, Thread},
 };
+use dumplens_image::Image;
 use dumplens_report::{
     Hex,
     model::{self, DumpFormat, DumpInfo},
@@ -22,11 +23,15 @@ use crate::{
     images::Images,
     modules::ModuleMap,
     parts::minidump::MinidumpParts,
+    symbols::{is_same_image, learn},
     text::{exception_model, system_time},
 };
 
 /// `MINIDUMP_TYPE` bit: all accessible memory is included.
 const FULL_MEMORY: u64 = 2;
+
+/// Most images whose headers are read when a dump is opened.
+const MOST_IDENTIFIED: usize = 1_024;
 
 /// Gathers a minidump.
 pub(crate) fn gather(dump: Minidump, file_name: Option<String>, file_size: u64) -> World {
@@ -36,14 +41,18 @@ pub(crate) fn gather(dump: Minidump, file_name: Option<String>, file_size: u64) 
     if dump.stream(StreamType::ModuleList).is_none() {
         notes.push(Note::missing("the minidump has no ModuleList stream: addresses cannot be told apart by module"));
     }
-    let header_size = if windows { 0x1000 } else { 0 };
+    // Headers of ELF and Mach-O images have no set size, but are longer than this.
+    let header_size = if windows { 0x1000 } else { 0x20 };
     let modules = ModuleMap::new(dump.modules(&mut notes), dump.unloaded_modules(&mut notes), header_size);
     let list = dump.threads(&mut notes);
     if dump.stream(StreamType::ThreadList).is_none() && dump.stream(StreamType::ThreadExList).is_none() {
         notes.push(Note::missing("the minidump has no ThreadList stream"));
     }
     let memory: Rc<dyn Memory> = Rc::new(dump.memory(&list, &mut notes));
-    let modules = modules.with_memory(Rc::clone(&memory));
+    let mut modules = modules.with_memory(Rc::clone(&memory));
+    if windows {
+        identify(&*memory, &mut modules);
+    }
     let misc = dump.misc_info(&mut notes).unwrap_or_default();
     let crash = crash(&dump, &list, &mut notes);
     let info = info(&dump, &misc, &modules, file_name, file_size, &mut notes);
@@ -66,6 +75,23 @@ pub(crate) fn gather(dump: Minidump, file_name: Option<String>, file_size: u64) 
         parts: Box::new(parts),
         images,
         notes,
+    }
+}
+
+/// Takes the names of PDBs from images in memory where the module list, as Wine's may, does not have them.
+fn identify(memory: &dyn Memory, modules: &mut ModuleMap) {
+    let unnamed = modules.all().iter().enumerate().filter(|(_, named)| named.module.debug_id.is_none());
+    let unnamed: Vec<usize> = unnamed.map(|(index, _)| index).take(MOST_IDENTIFIED).collect();
+    for index in unnamed {
+        modules.update(index, |module| {
+            let Ok(image) = Image::mapped(memory, module.base) else { return };
+            let headers = image.headers();
+            if is_same_image(headers.timestamp, headers.size_of_image, module)
+                && let Ok(Some(record)) = image.code_view()
+            {
+                learn(module, &record);
+            }
+        });
     }
 }
 

@@ -6,10 +6,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 pub mod asm;
+pub mod calls;
 pub mod context;
 pub mod damage;
 pub mod kernel;
 pub mod machine;
 pub mod minidump;
 pub mod pdb;
+pub mod programs;
 pub mod story;

@@ -65,6 +65,18 @@ impl Known {
         }
     }
 
+    /// The frame at `ip` that made a call which did nothing but put its return address onto the stack.
+    pub(crate) fn returned_to(self, ip: Va, sp: Va) -> Self {
+        match self {
+            Self::X64(mut registers) => {
+                (registers.rip, registers.rsp) = (ip, sp);
+                registers.forget_volatile();
+                Self::X64(registers)
+            }
+            other => other.guess(ip, sp, None),
+        }
+    }
+
     /// The frame that made a call which went astray before anything changed.
     pub(crate) fn called_from(self, lr: Va) -> Self {
         match self {

@@ -111,7 +111,9 @@ impl<'a> Walker<'a> {
         let first = self.frames.len() == 1 || (self.known.is_unwound() && self.at == At::Instruction);
         let astray = first && !has_lr && self.modules.target(ip) == Target::Nothing;
         if astray && let Ok(Some(frame)) = self.candidate(self.sp) {
+            let known = self.known.returned_to(frame.ip, frame.sp);
             self.guess(frame, None);
+            self.known = known;
             return None;
         }
         if let Some((frame, next_fp)) = self.frame_pointer_step(self.fp, self.sp) {
@@ -153,8 +155,10 @@ impl<'a> Walker<'a> {
             Err(reason) => return self.gap(ip, reason),
         };
         let Caller { ip: rip, sp: rsp, .. } = caller;
-        let sure = self.sure && caller.certain;
-        let interrupted = caller.rule == Rule::MachineFrame;
+        // A leaf function is told by the absence of data: a call that leads to it proves it.
+        let proved = || caller.rule == Rule::Leaf && self.is_known_call(rip);
+        let sure = self.sure && (caller.certain || proved());
+        let interrupted = caller.rule == Rule::MachineFrame || (sure && self.was_interrupted(rip));
         // Where the return address is in a register, the function that was interrupted may stand where its caller does.
         let same = rsp == self.sp
             && matches!(self.known, Known::Arm64(..))
@@ -185,7 +189,7 @@ impl<'a> Walker<'a> {
         let call = if interrupted { CallSite::Unknown } else { self.call_site(rip) };
         self.frames.push(Frame { ip: rip, sp: rsp, trust: Trust::Unwind, call, interrupted });
         self.known = caller.known;
-        self.at = caller.at;
+        self.at = if interrupted { At::Instruction } else { caller.at };
         self.sp = rsp;
         self.fp = caller.fp;
         self.sure = sure;
@@ -251,6 +255,20 @@ impl<'a> Walker<'a> {
             Some(x86_call(code, self.machine))
         };
         from_image().unwrap_or(known)
+    }
+
+    /// Whether an address follows a call for certain.
+    fn is_known_call(&self, address: Va) -> bool {
+        self.call_site(address) == CallSite::Call && self.is_return_address(address)
+    }
+
+    /// Whether x64 code at `address`, to which a certain step led, has called nothing: it was interrupted, or has not
+    /// begun. Wine's exception dispatcher stands on such code as if it had been called from there.
+    fn was_interrupted(&self, address: Va) -> bool {
+        matches!(self.known, Known::X64(_))
+            && self.modules.target(address) == Target::Code
+            && self.call_site(address) == CallSite::NotCall
+            && self.image(address).is_some_and(|(image, rva)| image.is_executable(rva))
     }
 
     fn is_return_address(&self, address: Va) -> bool {

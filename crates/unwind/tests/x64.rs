@@ -389,6 +389,37 @@ fn unwinding_goes_on_after_a_scan_and_drops_what_cannot_be_a_frame() {
 }
 
 #[test]
+fn a_call_to_nowhere_leaves_the_caller_s_registers() {
+    let mut image = program();
+    let framed = image.info(1, 4, RBP, &[[4, 3], push(1, RBP)], &[]);
+    image.function(0x3000, 0x3100, framed);
+    let (in_framed, in_g) = (image.call(0x3050), image.call(0x2050));
+    let mut registers = Registers::new(Va(0), Va(STACK));
+    registers.set(Register::RBP, STACK + 3 * 8);
+    let walked = walked(Some(image), vec![in_framed, 1, in_g, 0x5, in_g, 6, 0], registers);
+    assert_eq!(found(&walked)[1..], [(0x3050, Trust::Scan), (0x2050, Trust::Unwind)]);
+    assert_eq!((walked.stop, &walked.gaps[..]), (Stop::EndOfStack, &[][..]));
+}
+
+#[test]
+fn code_that_called_nothing_was_interrupted() {
+    let mut image = program();
+    let dispatcher = image.info(1, 4, 0, &[alloc(4, 8)], &[]);
+    image.function(0x3000, 0x3100, dispatcher);
+    let (in_dispatcher, in_f) = (image.call(0x3050), image.call(0x1080));
+    // A leaf, which the call before its return address proves; then g at its first instruction.
+    let stack = vec![in_dispatcher, 1, BASE + 0x2000, in_f, 3, 4, 5, 6, 0xbb, 0];
+    let walked_from = |image: &Built, rip| walked(Some(image.clone()), stack.clone(), at(rip, 0));
+    let walked = walked_from(&image, 0x5000);
+    assert_eq!(found(&walked)[1..], [(0x3050, Trust::Unwind), (0x2000, Trust::Unwind), (0x1080, Trust::Unwind)]);
+    assert_eq!(walked.frames.iter().map(|frame| frame.interrupted).collect::<Vec<_>>(), [true, false, true, false]);
+    assert_eq!((walked.stop, &walked.gaps[..]), (Stop::EndOfStack, &[][..]));
+    // Where nothing proves the leaf, an address that follows no call is no caller.
+    image.put(0x3050 - 5, &[0x90; 5]);
+    assert_ne!(found(&walked_from(&image, 0x5000))[1..], found(&walked)[1..]);
+}
+
+#[test]
 fn a_machine_frame_may_lead_to_another_stack_but_not_for_ever() {
     let mut image = program();
     let in_f = image.call(0x1080);

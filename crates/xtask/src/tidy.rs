@@ -21,10 +21,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cli", &["base", "archive", "image", "symbols", "engine", "report"]),
     ("worker", &["base", "archive", "engine", "report"]),
     ("ui", &["report"]),
-    ("bench", &["base", "dump", "windows", "symbols", "engine", "report", "testkit"]),
+    ("bench", &["base", "dump", "windows", "symbols", "unwind", "engine", "report", "testkit"]),
     ("testkit", &[]),
     // Holds tests only: it builds on the writers and on what reads their files.
-    ("peers", &["base", "dump", "paging", "testkit"]),
+    ("peers", &["base", "dump", "paging", "engine", "report", "testkit"]),
     ("fuzz", &["base", "dump", "paging", "image", "archive", "isf", "symbols", "windows", "unwind", "testkit"]),
     ("xtask", &[]),
 ];

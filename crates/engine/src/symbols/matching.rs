@@ -40,8 +40,8 @@ pub(crate) fn is_same_image(timestamp: u32, size: u32, module: &Module) -> bool 
     module.timestamp == Some(timestamp) && module.size == u64::from(size)
 }
 
-/// Takes over the name of the PDB from an image that is the module's.
-fn learn(module: &mut Module, record: &CodeView) {
+/// Takes over the name of the PDB from an image that is the module's, unless the module has it.
+pub(crate) fn learn(module: &mut Module, record: &CodeView) {
     if module.debug_id.is_some() {
         return;
     }

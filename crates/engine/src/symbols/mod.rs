@@ -18,7 +18,7 @@ use crate::modules::ModuleMap;
 
 pub use files::AddError;
 pub(crate) use files::{Content, SymbolFile, export_place};
-pub(crate) use matching::{is_same_image, rematch};
+pub(crate) use matching::{is_same_image, learn, rematch};
 
 /// A named place in an image.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -87,12 +87,20 @@ pub fn entry(image: &(impl CodeImage + ?Sized), index: u32) -> Result<RuntimeFun
     Ok(RuntimeFunction::parse(bytes))
 }
 
-/// Reads at most 32 entries, in a table that is sorted as the system needs it. In one that is not, a function may not
-/// be found; none is made up.
+/// Entries that are read at once where few are left: less work than a read for each.
+const BLOCK: u32 = 32;
+
+/// Reads at most 32 entries and a block, in a table that is sorted as the system needs it. In one that is not, a function
+/// may not be found; none is made up.
 fn search(image: &(impl CodeImage + ?Sized), rva: u32) -> Result<Option<RuntimeFunction>, Stop> {
     let (_, size) = image.function_table().ok_or(Stop::NoFunctionTable)?;
     let (mut low, mut high) = (0, size / RuntimeFunction::SIZE);
     while low < high {
+        if high.saturating_sub(low) <= BLOCK
+            && let Some(block) = Block::read(image, low, high.saturating_sub(low))
+        {
+            return Ok(block.find(rva));
+        }
         let middle = low.midpoint(high);
         let function = entry(image, middle)?;
         if function.contains(rva) {
@@ -105,4 +113,45 @@ fn search(image: &(impl CodeImage + ?Sized), rva: u32) -> Result<Option<RuntimeF
         }
     }
     Ok(None)
+}
+
+/// Entries that follow each other in a function table.
+struct Block {
+    bytes: [u8; (BLOCK * RuntimeFunction::SIZE) as usize],
+    count: u32,
+}
+
+impl Block {
+    /// `count` entries, [`BLOCK`] at most, from the entry `start` on. `None` if they cannot all be read.
+    fn read(image: &(impl CodeImage + ?Sized), start: u32, count: u32) -> Option<Self> {
+        let (table, _) = image.function_table()?;
+        let mut block = Self { bytes: [0; (BLOCK * RuntimeFunction::SIZE) as usize], count };
+        let rva = start.checked_mul(RuntimeFunction::SIZE).and_then(|offset| table.checked_add(offset))?;
+        let bytes = block.bytes.get_mut(..count.checked_mul(RuntimeFunction::SIZE)? as usize)?;
+        image.read(rva, bytes).ok()?;
+        Some(block)
+    }
+
+    fn entry(&self, index: u32) -> Option<RuntimeFunction> {
+        let (entries, _) = self.bytes.as_chunks::<12>();
+        entries.get(index as usize).map(|bytes| RuntimeFunction::parse(*bytes))
+    }
+
+    /// The function that holds `rva`, by binary search.
+    fn find(&self, rva: u32) -> Option<RuntimeFunction> {
+        let (mut low, mut high) = (0, self.count);
+        while low < high {
+            let middle = low.midpoint(high);
+            let function = self.entry(middle)?;
+            if function.contains(rva) {
+                return Some(function);
+            }
+            if rva < function.begin {
+                high = middle;
+            } else {
+                low = middle.saturating_add(1);
+            }
+        }
+        None
+    }
 }

@@ -1,4 +1,4 @@
-use alloc::{vec, vec::Vec};
+use alloc::vec::Vec;
 
 use super::{Absent, CodeImage, Register, RuntimeFunction, Stop, v3};
 
@@ -104,14 +104,15 @@ impl UnwindInfo {
         }
         let overflow = Stop::Invalid { rva, what: "it runs over the end of the image" };
         let codes_rva = rva.checked_add(4).ok_or(overflow)?;
-        let mut bytes = vec![0; usize::from(slots).saturating_mul(2)];
-        image.read(codes_rva, &mut bytes).map_err(absent)?;
+        let mut room = [0; 2 * u8::MAX as usize];
+        let bytes = room.get_mut(..usize::from(slots).saturating_mul(2)).unwrap_or_default();
+        image.read(codes_rva, bytes).map_err(absent)?;
         let body = match version {
-            3 => v3::body(&bytes, head, rva)?,
+            3 => v3::body(bytes, head, rva)?,
             _ => Body {
                 prolog_size: prolog_size.into(),
                 frame: frame_register(frame),
-                codes: codes(&bytes, version, rva)?,
+                codes: codes(bytes, version, rva)?,
                 exits: Vec::new(),
             },
         };

@@ -136,7 +136,7 @@ pub fn step(memory: &dyn Memory, image: &dyn CodeImage, registers: &Registers, a
 
 /// The record of a function and those it continues.
 fn chain(image: &dyn CodeImage, function: RuntimeFunction) -> Result<Vec<UnwindInfo>, Stop> {
-    let mut infos = Vec::new();
+    let mut infos = Vec::with_capacity(1);
     let mut rva = function.unwind;
     while infos.len() < MAX_CHAIN {
         let info = UnwindInfo::read(image, rva)?;

@@ -3,6 +3,7 @@
 //! Absolute times depend on the machine and on what else it does; the ratios are what `docs/benchmarks.md` keeps.
 
 mod names;
+mod stacks;
 
 use std::{
     collections::BTreeMap,
@@ -86,6 +87,7 @@ pub(crate) fn bench(with_browser: bool) -> Result {
     reading(&bench, &mut page)?;
     names::names(&bench, &mut page)?;
     names::large(&bench, &mut page)?;
+    stacks::stacks(&bench, &mut page)?;
     webassembly(&bench, &target, &mut page)?;
     if with_browser {
         in_the_browser(&bench, &mut page)?;
@@ -101,7 +103,7 @@ const INTRODUCTION: &str = "\
 
 Written by `cargo xtask bench`. Every comparison is made in one run on one machine; take the ratios, not the times.
 Test dumps are sparse files of the testkit's x64 machine (build 19041, `FDMP` bitmap) that claim to hold all pages.
-The peer is the crate kdmp-parser 0.8.2.
+The peer is the crate kdmp-parser 0.8.2 where no other is named.
 
 ";
 
