@@ -1,131 +1,150 @@
-//! Stacks, each frame with how it was found.
+//! Stacks: one, from any place where registers were saved, or those of all threads.
+
+pub(crate) mod all;
+mod at_address;
+mod choice;
+mod frames;
+mod processors;
+mod wanted;
 
 use dumplens_report::{
-    model::{Frame, Stack, Trust},
+    model::Stack,
     protocol::{Reply, Request, StackOf, ThreadStack},
-    text::{location, trust_label},
 };
 use leptos::prelude::*;
 
 use crate::{
-    app::{App, memory_link},
+    app::App,
     client::CallError,
-    state::{route::Route, width::Width},
-    views::safe,
+    state::{places, route::Route},
+    views::{registers, safe, symbols::NamesHint},
 };
 
-/// Most threads that are offered in a choice.
-const MOST_CHOICES: u32 = 1_000;
+pub(crate) use frames::Frames;
 
-/// The stack of the crash, or of one thread.
+/// What is shown of a place.
+type Shown = Option<Result<ThreadStack, String>>;
+
+/// One stack, from the place that the address bar names.
 #[component]
-pub(crate) fn StackView(thread: Option<u64>) -> impl IntoView {
+pub(crate) fn StackView() -> impl IntoView {
     let app = expect_context::<App>();
-    let stack = RwSignal::new(None::<Result<ThreadStack, String>>);
-    let crashed = app.summary.with_untracked(|summary| summary.as_ref().and_then(|summary| summary.crashing_thread));
-    // Symbols that are added name frames: the stack is taken anew then, and stays in sight until it is there.
-    Effect::new(move |_| match thread {
-        Some(thread) => {
-            app.symbols.generation.track();
-            // A thread that did not run at the crash is looked for in every process.
-            app.ask(Request::Stack { of: StackOf::Thread { id: thread }, arguments: false }, move |result| {
-                let result = match result {
-                    Ok(Reply::Stack(found)) => Ok(found),
-                    Err(CallError::Failed(message, _)) => Err(message),
-                    Err(CallError::Cancelled) => Err("Looking for the thread was cancelled.".into()),
-                    _ => return,
-                };
-                stack.try_set(Some(result));
-            });
-        }
-        None => stack.set(app.summary.with(|summary| {
-            let summary = summary.as_ref()?;
-            let stack = summary
-                .stack
-                .clone()
-                .ok_or_else(|| "The dump holds no registers of the crash: no stack can be shown.".to_string());
-            Some(stack.map(|stack| ThreadStack { context: summary.context.clone(), stack }))
-        })),
+    let of = Memo::new(move |before: Option<&StackOf>| match app.route.get() {
+        Route::Stack(of) => of,
+        _ => before.copied().unwrap_or_default(),
     });
-    // Where threads are many, listing them all is not worth a choice of them: the table of threads is the place to choose.
-    let few = app.summary.with_untracked(|summary| {
-        summary.as_ref().and_then(|summary| summary.counts.threads).is_some_and(|count| count <= MOST_CHOICES)
+    let shown = RwSignal::new(Shown::None);
+    walk(app, of, shown);
+    let at_address = RwSignal::new(matches!(of.get_untracked(), StackOf::Context { .. } | StackOf::TrapFrame { .. }));
+    let frames = Signal::derive(move || match shown.get() {
+        Some(Ok(found)) => found.stack.frames,
+        _ => Vec::new(),
     });
-    if few {
-        app.load_threads();
-    }
-    let choices = move || {
-        let rows = app.threads.rows.get().unwrap_or_default();
-        if rows.len() > MOST_CHOICES as usize { Vec::new() } else { rows }
-    };
-    let choose = move |event| {
-        let value = event_target_value(&event);
-        app.go(Route::Stack(value.parse().ok()));
-    };
     view! {
         <section data-testid="stack">
             <div class="tools">
-                <label>"Thread "
-                    <select on:change=choose data-testid="stack-thread">
-                        <option value="" selected=thread.is_none()>"of the crash"{crashed.map(|id| format!(" ({id})"))}</option>
-                        {move || thread.filter(|id| choices().iter().all(|row| row.id != *id)).map(|id| view! {
-                            <option value=id.to_string() selected=true>{id}</option>
-                        })}
-                        {move || choices().into_iter().map(|row| {
-                            let name = row.name.map(|name| format!(" {}", safe(&name))).unwrap_or_default();
-                            view! { <option value=row.id.to_string() selected=thread == Some(row.id)>{row.id}{name}</option> }
-                        }).collect_view()}
-                    </select>
-                </label>
-                <a href=Route::Threads.hash()>"All threads"</a>
+                <Switch/>
+                <choice::Choice of/>
+                <Arguments/>
+                <button aria-expanded=move || at_address.get().to_string() aria-controls="at-address" data-testid="at-address-toggle"
+                    title="For experts: registers that stand somewhere in memory" on:click=move |_| at_address.update(|open| *open = !*open)>
+                    "Registers at an address…"
+                </button>
             </div>
-            {move || stack.get().map(|stack| match stack {
-                Ok(found) => view! {
-                    {thread.is_none().then(|| view! { <super::symbols::NamesHint/> })}
+            {move || at_address.get().then(|| view! { <at_address::Form of/> })}
+            <processors::Processors of/>
+            <NamesHint frames/>
+            {move || match shown.get() {
+                None => view! { <p class="busy" role="status">"Walking the stack…"</p> }.into_any(),
+                Some(Ok(found)) => view! {
+                    <h2 class="of" data-testid="stack-title">{title(of.get_untracked(), &found.stack)}</h2>
                     <Frames stack=found.stack/>
-                    {found.context.map(|context| view! { <super::registers::Grid context/> })}
+                    {found.context.map(|context| view! { <registers::Grid context/> })}
                 }.into_any(),
-                Err(message) => view! { <p class="panel warn" role="alert">{safe(&message)}</p> }.into_any(),
-            })}
+                Some(Err(message)) => view! {
+                    <div class="panel warn" role="alert" data-testid="stack-trouble">
+                        <p>{format!("No stack of {}: {}", places::title(of.get_untracked()), safe(&message))}</p>
+                    </div>
+                }.into_any(),
+            }}
         </section>
     }
 }
 
-/// The frames of a stack, why it ends, and what to be wary of.
-#[component]
-pub(crate) fn Frames(stack: Stack) -> impl IntoView {
-    let width = expect_context::<App>().width();
-    let rows = stack.frames.iter().enumerate().map(|(index, frame)| row(index, frame, width)).collect_view();
-    let none = stack.frames.is_empty();
-    view! {
-        <p class="dim">"From the " {safe(&stack.context)} "."</p>
-        <div class="scroll" class:hidden=none>
-            <table class="frames" data-testid="frames">
-                <thead><tr><th>"#"</th><th>"Address"</th><th>"Found by"</th><th>"Location"</th></tr></thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
-        <p class="dim">{safe(&stack.stop)}</p>
-        {stack.warnings.iter().map(|warning| view! { <p class="warning">"Warning: " {safe(warning)} "."</p> }).collect_view()}
+/// Whose stack is shown, and in which thread it is.
+fn title(of: StackOf, stack: &Stack) -> String {
+    let place = places::title(of);
+    match (of, stack.thread) {
+        (StackOf::Thread { .. }, _) | (_, None) => format!("Stack of {place}"),
+        (StackOf::ThreadObject { .. }, Some(id)) => format!("Stack of thread {id}"),
+        (_, Some(id)) => format!("Stack of {place}, in thread {id}"),
     }
 }
 
-fn row(index: usize, frame: &Frame, width: Width) -> impl IntoView + use<> {
-    let class = match frame.trust {
-        Trust::Context | Trust::Inline => "badge high",
-        Trust::Unwind | Trust::FramePointer => "badge medium",
-        Trust::Scan => "badge low",
-    };
-    let source = match (&frame.file, frame.line) {
-        (Some(file), Some(line)) => Some(format!(" {}:{line}", safe(file))),
-        _ => None,
-    };
+/// Asks for the stack whenever its place, what is shown of it, or what names it changes. A stack that is only taken anew
+/// stays in sight until it is there.
+fn walk(app: App, of: Memo<StackOf>, shown: RwSignal<Shown>) {
+    let latest = StoredValue::new(0_u32);
+    Effect::new(move |before: Option<StackOf>| {
+        let (of, arguments) = (of.get(), app.arguments.get());
+        if before != Some(of) {
+            shown.set(None);
+        }
+        latest.update_value(|latest| *latest += 1);
+        if of == StackOf::Crash && !arguments {
+            // It is there already.
+            shown.set(app.summary.with(|summary| {
+                let summary = summary.as_ref()?;
+                let stack = summary.stack.clone().ok_or_else(|| "the dump holds no registers of it".to_string());
+                Some(stack.map(|stack| ThreadStack { context: summary.context.clone(), stack }))
+            }));
+            return of;
+        }
+        app.symbols.generation.track();
+        let number = latest.get_value();
+        // A thread that did not run at the crash is looked for in every process.
+        app.ask(Request::Stack { of, arguments }, move |result| {
+            let result = match result {
+                Ok(Reply::Stack(found)) => Ok(found),
+                Err(CallError::Failed(message, _)) => Err(message),
+                Err(CallError::Cancelled) => Err("looking for it was cancelled".into()),
+                _ => return,
+            };
+            // The view may be gone, or show another place.
+            if latest.try_get_value() == Some(number) {
+                shown.try_set(Some(result));
+            }
+        });
+        of
+    });
+}
+
+/// The way between one stack, all stacks and the threads.
+#[component]
+pub(crate) fn Switch() -> impl IntoView {
+    let app = expect_context::<App>();
+    const WAYS: [(Route, &str); 3] =
+        [(Route::Stack(StackOf::Crash), "One stack"), (Route::Stacks, "All stacks"), (Route::Threads, "Threads")];
     view! {
-        <tr>
-            <td class="mono dim">{format!("{index:02x}")}</td>
-            <td class="mono"><a href=memory_link(frame.address)>{width.address(frame.address)}</a></td>
-            <td><span class=class title=frame.trust.description()>{trust_label(frame.trust)}</span></td>
-            <td class="mono">{safe(&location(frame))}{source}{frame.note.clone().map(|note| view! { <span class="dim prose">" "{note}</span> })}</td>
-        </tr>
+        <nav class="switch" aria-label="Stacks and threads">
+            {WAYS.into_iter().map(|(route, title)| {
+                let current = move || app.route.with(|now| now.frame() == route).then_some("page");
+                view! { <a href=route.hash() aria-current=current>{title}</a> }
+            }).collect_view()}
+        </nav>
     }
+}
+
+/// Whether the words of arguments are shown, on machines where they stand on the stack.
+#[component]
+fn Arguments() -> impl IntoView {
+    let app = expect_context::<App>();
+    let architecture = app.summary.with_untracked(|summary| summary.as_ref()?.dump.architecture.clone());
+    let on_stack = matches!(architecture.as_deref(), Some("x86" | "x64"));
+    on_stack.then(|| view! {
+        <button aria-pressed=move || app.arguments.get().to_string() data-testid="arguments"
+            title="Four words of each frame, where its arguments may stand" on:click=move |_| app.arguments.update(|on| *on = !*on)>
+            "Arguments"
+        </button>
+    })
 }
