@@ -66,7 +66,8 @@ fn Groups(groups: Signal<Vec<StackGroup>>) -> impl IntoView {
     let (filter, most) = (RwSignal::new(String::new()), RwSignal::new(PAGE));
     let searched = Memo::new(move |_| groups.with(|groups| groups.iter().map(Searched::of).collect::<Vec<_>>()));
     let shown = Memo::new(move |_| searched.with(|searched| matching(searched, &filter.get())));
-    // The engine read the threads to walk their stacks: who they belong to costs nothing more.
+    // The engine read processes and threads to walk the stacks: who owns a thread costs nothing more.
+    app.load_processes();
     app.load_threads();
     let owners = Memo::new(move |_| owners(app.threads, app.processes));
     let rows = move || {
@@ -137,6 +138,7 @@ fn Group(group: StackGroup, opened: Opened, owners: Memo<BTreeMap<u64, String>>)
             </button>
             {move || is_open.get().then(|| view! {
                 <div class="whole">
+                    {(size > 1).then(|| view! { <p class="dim">{format!("Saved registers and stack addresses are those of thread {}.", key.0)}</p> })}
                     {group.with_value(|group| view! { <Members members=members(group) owners/> <Frames stack=group.stack.clone()/> })}
                 </div>
             })}
