@@ -260,7 +260,9 @@ pub(crate) fn NamesHint(#[prop(into)] frames: Signal<Vec<Frame>>) -> impl IntoVi
     });
     let files = Memo::new(move |_| {
         app.symbols.needs.rows.with(|rows| {
-            let needs = rows.iter().flatten().filter(|need| lacking.with(|lacking| lacking.contains(&need.module)));
+            // Where a PDB is loaded, a frame without a name is in no function.
+            let open = rows.iter().flatten().filter(|need| need.symbols != SymbolStatus::Loaded);
+            let needs = open.filter(|need| lacking.with(|lacking| lacking.contains(&need.module)));
             needs.map(file_for).take(MOST_NAMED).collect::<Vec<String>>()
         })
     });
