@@ -234,7 +234,7 @@ test("the warning about missing unwind data takes the image right there", (conte
   return on("stack-image", dump, "#/stack", async (page) => {
     await text(page, "stack", /Warning: no unwind data for amdppm\.sys, /);
     assert.equal((await column(page, 3))[1], "scan");
-    await page.getByTestId("images-input").setInputFiles(image);
+    await page.getByTestId("wanted-input").setInputFiles(image);
     await eventually(async () => assert.equal((await column(page, 3))[1], "unwind"));
     assert.match((await column(page, 4))[1], /^amdppm\+0x/);
     assert.doesNotMatch(await page.getByTestId("stack").innerText(), /no unwind data for amdppm\.sys/);

@@ -15,7 +15,11 @@ use crate::{
 
 /// A button that picks symbol files. The input is hidden; the button is what keyboards reach.
 #[component]
-pub(crate) fn PickSymbols(#[prop(into)] label: String, name: &'static str, title: &'static str) -> impl IntoView {
+pub(crate) fn PickSymbols(
+    #[prop(into)] label: String,
+    name: &'static str,
+    #[prop(into)] title: String,
+) -> impl IntoView {
     let app = expect_context::<App>();
     let input = NodeRef::<leptos::html::Input>::new();
     let picked = move |_| {

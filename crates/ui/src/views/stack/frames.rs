@@ -7,7 +7,7 @@ use dumplens_report::{
 };
 use leptos::prelude::*;
 
-use super::wanted::WantedImages;
+use super::wanted::WantedFiles;
 use crate::{
     app::{App, memory_link},
     state::{
@@ -45,7 +45,7 @@ pub(crate) fn Frames(stack: Stack) -> impl IntoView {
     view! {
         <p class="dim">"From the " {safe(&stack.context)} "."</p>
         {stack.warnings.iter().map(|warning| view! { <p class="warning">"Warning: " {safe(warning)} "."</p> }).collect_view()}
-        {(!stack.wanted.is_empty()).then(|| view! { <WantedImages files=stack.wanted.clone()/> })}
+        {(!stack.wanted.is_empty()).then(|| view! { <WantedFiles files=stack.wanted.clone()/> })}
         {with_arguments.then(|| view! { <p class="dim" data-testid="arguments-caveat">{caveat(width)}</p> })}
         <div class="scroll" class:hidden=none>
             <table class="frames" data-testid="frames">
