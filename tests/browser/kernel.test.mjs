@@ -325,8 +325,8 @@ test("a long list of threads shows how far it is, can be cancelled and read agai
     await page.getByTestId("threads-filter").fill("worker299.exe");
     await eventually(async () => assert.equal(await page.getByTestId("threads-count").innerText(), "4 of 1211"));
     await page.getByTestId("threads").locator(".row").first().click();
-    await page.waitForFunction(() => /#\/stack\/\d+$/.test(location.hash));
-    await text(page, "stack", /did not run/);
+    await page.waitForFunction(() => /#\/stack\/thread-0x[0-9a-f]{16}$/.test(location.hash));
+    await text(page, "stack-title", /^Stack of thread \d+$/);
   }));
 
 test("dumps without physical memory have no spaces to choose from", () =>

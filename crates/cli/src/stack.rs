@@ -99,7 +99,8 @@ pub(crate) fn stack(out: &mut impl Write, args: &StackArgs, unpacking: &Unpackin
         let of = args.of.one();
         match answer(&mut session, Request::Stack { of, arguments: args.args }) {
             Ok(Reply::Stack(found)) => {
-                vec![StackGroup { threads: found.stack.thread.into_iter().collect(), stack: found.stack }]
+                let threads = found.stack.thread.into_iter().collect();
+                vec![StackGroup { threads, objects: Vec::new(), stack: found.stack }]
             }
             // There is a report on such a dump, and it says why.
             Err(failure) if of == StackOf::Crash => {

@@ -110,7 +110,7 @@ impl StacksJob {
     fn step(&mut self, session: &Session) -> Result<Vec<StackGroup>, Progress> {
         let threads = &session.world().lists.threads;
         for entry in threads.iter().skip(self.done).take(THREADS_PER_STEP) {
-            self.groups.add(entry.row.id, session.world().thread_stack(entry, false).stack);
+            self.groups.add(entry.row.id, entry.row.object, session.world().thread_stack(entry, false).stack);
         }
         self.done = self.done.saturating_add(THREADS_PER_STEP).min(threads.len());
         if self.done < threads.len() {

@@ -10,7 +10,7 @@ use alloc::{
 use dumplens_base::{Machine, Memory, MemoryExt, Va};
 use dumplens_dump::Context;
 use dumplens_report::{
-    Hex,
+    Hex, frame_note,
     model::{self, Trust},
 };
 use dumplens_unwind::{
@@ -97,11 +97,7 @@ impl StackWorld<'_> {
                 self.push_frame(frame, arguments, &mut frames);
             }
             if let Some(last) = frames.last_mut().filter(|_| rounds > 1) {
-                let note = match period {
-                    1 => alloc::format!("this frame stands here {rounds} times"),
-                    _ => alloc::format!("the last {period} frames stand here {rounds} times"),
-                };
-                last.note = Some(last.note.take().map_or(note.clone(), |known| alloc::format!("{known}; {note}")));
+                last.note = Some(frame_note::joined(last.note.take(), frame_note::repeated(period, rounds)));
             }
         }
         let mut warnings = Vec::new();
@@ -109,7 +105,7 @@ impl StackWorld<'_> {
         if bounds.is_some_and(|bounds| sp < bounds.limit || sp >= bounds.base) {
             warnings.push(alloc::format!("the stack pointer {sp} lies outside the thread's stack"));
         }
-        warnings.extend(self.gaps(&walked.gaps));
+        let wanted = self.gaps(&walked.gaps, &mut warnings);
         if frames.iter().any(|frame| frame.trust == Trust::Scan) {
             warnings.push(
                 "frames found by scanning are candidates: some may be left over from earlier calls, and true callers \
@@ -117,7 +113,7 @@ impl StackWorld<'_> {
                     .to_string(),
             );
         }
-        let stack = model::Stack { thread, context: source.into(), frames, stop: stop_reason(stop), warnings };
+        let stack = model::Stack { thread, context: source.into(), frames, stop: stop_reason(stop), warnings, wanted };
         Walked { stack, entered: walked.entered }
     }
 
@@ -163,10 +159,10 @@ impl StackWorld<'_> {
     }
 
     /// Warnings about modules that could not be unwound: one for all that lack unwind data, one for each where it is
-    /// there and does not help, with the first reason.
-    fn gaps(&self, gaps: &[Gap]) -> Vec<String> {
+    /// there and does not help, with the first reason. The names of the files that would help.
+    fn gaps(&self, gaps: &[Gap], told: &mut Vec<String>) -> Vec<String> {
         let mut seen = Vec::new();
-        let (mut absent, mut no_frames) = (Vec::new(), Vec::new());
+        let (mut absent, mut no_frames, mut wanted) = (Vec::new(), Vec::new(), Vec::new());
         let mut warnings = Vec::new();
         for gap in gaps {
             let Some(named) = self.modules.find(gap.ip).filter(|named| !seen.contains(&named.module.base)) else {
@@ -184,8 +180,15 @@ impl StackWorld<'_> {
                 Reason::NoCaller(_) => {
                     warnings.push(alloc::format!("unwinding {} leads to no caller", location()));
                 }
-                Reason::Frame(_) => no_frames.push(named.module.file_name()),
-                Reason::NoImage | Reason::Data(_) => absent.push(named.module.file_name()),
+                Reason::Frame(_) => {
+                    no_frames.push(named.module.file_name());
+                    let pdb = named.module.debug_file.as_deref().and_then(|path| path.rsplit(['\\', '/']).next());
+                    wanted.extend(pdb.map(String::from));
+                }
+                Reason::NoImage | Reason::Data(_) => {
+                    absent.push(named.module.file_name());
+                    wanted.push(named.module.file_name().into());
+                }
             }
         }
         for (mut names, what) in [(absent, "unwind data"), (no_frames, "frame data (their PDBs have it)")] {
@@ -199,7 +202,8 @@ impl StackWorld<'_> {
             warnings.insert(0, text);
         }
         warnings.truncate(MOST_NAMES);
-        warnings
+        told.append(&mut warnings);
+        wanted
     }
 
     /// Adds a frame, and the calls that the compiler put into its function above it.
@@ -307,7 +311,7 @@ fn stop_reason(stop: Stop) -> String {
 
 /// A stack of which nothing is known, and why.
 pub(crate) fn empty(thread: Option<u64>, reason: String) -> model::Stack {
-    model::Stack { thread, context: "none".into(), frames: vec![], stop: reason, warnings: vec![] }
+    model::Stack { thread, context: "none".into(), frames: vec![], stop: reason, warnings: vec![], wanted: vec![] }
 }
 
 /// A register context in the report's terms.

@@ -6,7 +6,9 @@ use dumplens_analysis::Mode;
 use dumplens_base::{Machine, Memory, Va};
 use dumplens_dump::Context;
 use dumplens_report::{
-    Hex, model,
+    Hex,
+    frame_note::{self, joined},
+    model,
     protocol::{ContextChoice, Failure, FailureKind, StackOf, ThreadStack},
 };
 use dumplens_unwind::{Bounds, OTHER_STACKS};
@@ -21,9 +23,6 @@ use crate::{
     session::Session,
     stacks::{self, StackWorld, Stacks, Walked, frame_pointers},
 };
-
-/// How the border to 32-bit code is marked.
-const NARROW: &str = "32-bit code (WOW64) from here on";
 
 /// Most trap frames that are offered as places to start from.
 const MOST_TRAP_FRAMES: usize = 16;
@@ -176,7 +175,7 @@ impl World {
         let mut stack = walker.walk(context, source, bounds.into(), id).stack;
         if let Some(((registers, source), bounds)) = lower.and_then(|lower| narrow_saved(&*self.memory, &lower)) {
             let part = in_narrow.walk(&registers, &source, bounds.into(), id).stack;
-            join(&mut stack, part, NARROW, &source, None);
+            join(&mut stack, part, frame_note::WOW64, &source, None);
         }
         stack
     }
@@ -196,12 +195,12 @@ impl World {
         let in_narrow = running.is_some();
         if !in_narrow {
             match full.native_part(thread, (context, source), &self.symbols) {
-                Ok(part) => self.add_part(stack, &part, "user mode from here on", trust, arguments),
+                Ok(part) => self.add_part(stack, &part, frame_note::USER_MODE, trust, arguments),
                 Err(reason) => stack.warnings.push(format!("the part in user mode is not shown: {reason}")),
             }
         }
         if let Some(part) = full.wow64_part(thread, running, &self.symbols) {
-            self.add_part(stack, &part, NARROW, trust.filter(|_| in_narrow), arguments);
+            self.add_part(stack, &part, frame_note::WOW64, trust.filter(|_| in_narrow), arguments);
         }
     }
 
@@ -235,10 +234,15 @@ fn join(stack: &mut model::Stack, part: model::Stack, note: &str, source: &str, 
     stack.frames.extend(part.frames);
     if let Some(first) = stack.frames.iter_mut().skip(from).find(|frame| !frame.inline) {
         first.trust = trust.unwrap_or(first.trust);
-        let whence = if source.is_empty() { note.into() } else { format!("{note}; {source}") };
-        first.note = Some(first.note.take().map_or(whence.clone(), |known| format!("{whence}; {known}")));
+        let parts = [Some(source.into()).filter(|source: &String| !source.is_empty()), first.note.take()];
+        first.note = parts.into_iter().flatten().fold(Some(note.into()), |note, part| Some(joined(note, part)));
     }
     stack.stop = part.stop;
+    for file in part.wanted {
+        if !stack.wanted.contains(&file) {
+            stack.wanted.push(file);
+        }
+    }
     for warning in part.warnings {
         if !stack.warnings.contains(&warning) {
             stack.warnings.push(warning);
@@ -319,28 +323,32 @@ impl Session {
     /// Places where registers were saved.
     pub(crate) fn contexts(&self) -> Vec<ContextChoice> {
         let world = self.world();
-        let choice = |of: StackOf, source: &str, context: &Context| ContextChoice {
+        let choice = |of: StackOf, thread: Option<u64>, source: &str, context: &Context| ContextChoice {
             of,
+            thread,
             source: source.into(),
             instruction_pointer: Hex(context.instruction_pointer().0),
             location: world.modules.location(context.instruction_pointer()),
         };
+        // The header's registers and the trap frames are of the thread that crashed, too.
+        let crashed = world.crash.thread;
         let mut choices = Vec::new();
         if let Some((context, source)) = &world.crash.context {
-            choices.push(choice(StackOf::Crash, source, context));
+            choices.push(choice(StackOf::Crash, crashed, source, context));
         }
-        for processor in world.full.iter().flat_map(|full| &full.processors) {
+        for (full, processor) in world.full.iter().flat_map(|full| full.processors.iter().map(move |on| (full, on))) {
             let of = StackOf::Processor { number: processor.number };
-            if let Some((context, source)) = world.full.as_ref().and_then(|full| full.context_of(processor)) {
-                choices.push(choice(of, &source, &context));
+            let thread = processor.prcb.current_thread.and_then(|thread| full.kernel.thread(thread).id);
+            if let Some((context, source)) = full.context_of(processor) {
+                choices.push(choice(of, thread, &source, &context));
             }
         }
         if let Some(context) = &world.crash.header {
-            choices.push(choice(StackOf::Header, HEADER, context));
+            choices.push(choice(StackOf::Header, crashed, HEADER, context));
         }
         for (address, context) in world.trap_frames() {
             let of = StackOf::TrapFrame { address: Hex(address.0) };
-            choices.push(choice(of, &format!("trap frame at {address}"), &context));
+            choices.push(choice(of, crashed, &format!("trap frame at {address}"), &context));
         }
         choices
     }

@@ -10,6 +10,7 @@
 
 extern crate alloc;
 
+pub mod frame_note;
 mod groups;
 mod hex;
 pub mod model;

@@ -220,6 +220,10 @@ pub struct Stack {
     pub stop: String,
     /// What a reader must know to believe it rightly.
     pub warnings: Vec<String>,
+    /// Names of files that would help to find frames: images whose unwind data the walk lacked, and PDBs whose frame data it
+    /// lacked (x86).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wanted: Vec<String>,
 }
 
 /// How a frame was found; the order is from most to least believable.

@@ -140,6 +140,8 @@ pub enum StackOf {
 pub struct ContextChoice {
     /// What to ask for.
     pub of: StackOf,
+    /// Id of the thread that ran there, where it is known.
+    pub thread: Option<u64>,
     /// Where the registers are: "processor 3", "trap frame at 0xffffb20000001e70".
     pub source: String,
     /// Instruction pointer.

@@ -1,9 +1,9 @@
 //! The page as a whole: landing, rail of views, bars for progress and errors.
 
 use dumplens_report::{
-    Hex,
+    Hex, StackGroup,
     model::{Module, Process, Thread, UnloadedModule},
-    protocol::{Progress, RequestId, Space, Stream, Summary},
+    protocol::{ContextChoice, Progress, RequestId, Space, StackOf, Stream, Summary},
 };
 use gloo::{
     events::EventListener,
@@ -50,6 +50,12 @@ pub(crate) struct App {
     pub(crate) threads: List<Thread>,
     pub(crate) processes: List<Process>,
     pub(crate) streams: List<Stream>,
+    /// Places where registers were saved.
+    pub(crate) contexts: List<ContextChoice>,
+    /// The stacks of all threads.
+    pub(crate) stacks: List<StackGroup>,
+    /// Whether frames show the words of their arguments.
+    pub(crate) arguments: RwSignal<bool>,
     /// Symbol files: what is wanted, added, kept.
     pub(crate) symbols: Symbols,
     /// Whether the dump holds physical memory; `None` until it was asked.
@@ -80,6 +86,9 @@ impl App {
             threads: List::new(),
             processes: List::new(),
             streams: List::new(),
+            contexts: List::new(),
+            stacks: List::new(),
+            arguments: RwSignal::new(false),
             symbols: Symbols::new(),
             physical: RwSignal::new(None),
             opener: views::archive::Opener::new(),
@@ -112,6 +121,8 @@ impl App {
         self.threads.clear();
         self.processes.clear();
         self.streams.clear();
+        self.contexts.clear();
+        self.stacks.clear();
         self.symbols.forget();
         self.physical.set(None);
         self.progress.set(None);
@@ -252,7 +263,7 @@ fn Workbench() -> impl IntoView {
     let none = Signal::stored(None);
     let tabs: [(Route, &'static str, Signal<Option<usize>>); 11] = [
         (Route::Summary, "Summary", none),
-        (Route::Stack(None), "Stack", none),
+        (Route::Stack(StackOf::Crash), "Stack", none),
         (Route::Registers, "Registers", none),
         (Route::Modules, "Modules", fixed(counts.modules as usize)),
         (Route::Unloaded, "Unloaded", fixed(counts.unloaded_modules as usize)),
@@ -278,7 +289,8 @@ fn Workbench() -> impl IntoView {
             <div class="view" role="tabpanel" data-testid="view">
                 {move || match shown.get() {
                     Route::Summary => views::summary::SummaryView().into_any(),
-                    Route::Stack(thread) => view! { <views::stack::StackView thread/> }.into_any(),
+                    Route::Stack(_) => views::stack::StackView().into_any(),
+                    Route::Stacks => views::stack::all::AllView().into_any(),
                     Route::Registers => views::registers::RegistersView().into_any(),
                     Route::Modules => views::modules::ModulesView().into_any(),
                     Route::Unloaded => views::modules::UnloadedView().into_any(),
@@ -342,7 +354,7 @@ fn listen(app: App) {
         }
         const VIEWS: [Route; 10] = [
             Route::Summary,
-            Route::Stack(None),
+            Route::Stack(StackOf::Crash),
             Route::Registers,
             Route::Modules,
             Route::Unloaded,

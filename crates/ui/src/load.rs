@@ -25,6 +25,9 @@ enum Stage {
 pub(crate) struct List<T: 'static> {
     pub(crate) rows: RwSignal<Option<Vec<T>>>,
     stage: RwSignal<Stage>,
+    /// How often it was asked for: answers to all but the last are not heard.
+    asked: StoredValue<u32>,
+    request: StoredValue<Option<RequestId>>,
 }
 
 impl<T> Clone for List<T> {
@@ -37,11 +40,13 @@ impl<T> Copy for List<T> {}
 
 impl<T: Clone + Send + Sync + 'static> List<T> {
     pub(crate) fn new() -> Self {
-        Self { rows: RwSignal::new(None), stage: RwSignal::new(Stage::Idle) }
+        let (asked, request) = (StoredValue::new(0), StoredValue::new(None));
+        Self { rows: RwSignal::new(None), stage: RwSignal::new(Stage::Idle), asked, request }
     }
 
     /// Forgets the rows of the dump before.
     pub(crate) fn clear(self) {
+        self.give_up();
         self.rows.set(None);
         self.stage.set(Stage::Idle);
     }
@@ -75,8 +80,32 @@ impl<T: Clone + Send + Sync + 'static> List<T> {
         if self.rows.with_untracked(Option::is_some) || self.stage.get_untracked() == Stage::Reading {
             return;
         }
+        self.read(app, request, take);
+    }
+
+    /// Asks for the rows anew, if they are there or on their way; those that are there stay in sight meanwhile.
+    pub(crate) fn reload(self, app: App, request: Request, take: impl Fn(Reply) -> Option<Vec<T>> + 'static) {
+        if self.rows.with_untracked(Option::is_some) || self.stage.get_untracked() == Stage::Reading {
+            self.give_up();
+            self.read(app, request, take);
+        }
+    }
+
+    /// Lets go of what is being read.
+    fn give_up(self) {
+        self.asked.update_value(|asked| *asked = asked.wrapping_add(1));
+        if let Some(id) = self.request.get_value() {
+            client::cancel(id);
+        }
+    }
+
+    fn read(self, app: App, request: Request, take: impl Fn(Reply) -> Option<Vec<T>> + 'static) {
         self.stage.set(Stage::Reading);
-        app.ask(request, move |result| {
+        let number = self.asked.get_value();
+        let id = app.ask(request, move |result| {
+            if self.asked.get_value() != number {
+                return;
+            }
             let end = match result {
                 Ok(reply) => {
                     self.rows.set(take(reply));
@@ -88,12 +117,13 @@ impl<T: Clone + Send + Sync + 'static> List<T> {
             };
             self.stage.set(Stage::Ended(end));
         });
+        self.request.set_value(Some(id));
     }
 }
 
 impl App {
     /// Asks for something that may take long: the bar below the header shows how far it is, with a button to cancel.
-    pub(crate) fn ask(self, request: Request, answer: impl FnOnce(Result<Reply, CallError>) + 'static) {
+    pub(crate) fn ask(self, request: Request, answer: impl FnOnce(Result<Reply, CallError>) + 'static) -> RequestId {
         let number: Rc<Cell<RequestId>> = Rc::default();
         let told = Rc::clone(&number);
         let ended = Rc::clone(&number);
@@ -111,6 +141,7 @@ impl App {
             },
         );
         number.set(id);
+        id
     }
 
     /// Reads the processes, if that was not done yet.
@@ -125,6 +156,14 @@ impl App {
     pub(crate) fn load_threads(self) {
         self.threads.load(self, Request::Threads, |reply| match reply {
             Reply::Threads(rows) => Some(rows),
+            _ => None,
+        });
+    }
+
+    /// Reads the places where registers were saved, if that was not done yet.
+    pub(crate) fn load_contexts(self) {
+        self.contexts.load(self, Request::Contexts, |reply| match reply {
+            Reply::Contexts(rows) => Some(rows),
             _ => None,
         });
     }

@@ -42,7 +42,8 @@ fn matches(row: &[String], words: &[String]) -> bool {
     })
 }
 
-fn filter_words(filter: &str) -> Vec<String> {
+/// The words of a filter, in lower case.
+pub(crate) fn filter_words(filter: &str) -> Vec<String> {
     filter.split_whitespace().map(str::to_lowercase).collect()
 }
 

@@ -1,14 +1,21 @@
 //! Which view is shown; it stands in the address bar, so that back, forward and bookmarks work.
 
-use dumplens_report::{Hex, protocol::Space};
+use dumplens_report::{
+    Hex,
+    protocol::{Space, StackOf},
+};
+
+use super::places;
 
 /// A view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) enum Route {
     #[default]
     Summary,
-    /// The stack of the crash, or of one thread.
-    Stack(Option<u64>),
+    /// One stack.
+    Stack(StackOf),
+    /// The stacks of all threads.
+    Stacks,
     Registers,
     Modules,
     Unloaded,
@@ -30,7 +37,8 @@ impl Route {
         let mut words = hash.trim_start_matches(['#', '/']).split('/');
         let (view, argument, second) = (words.next().unwrap_or_default(), words.next(), words.next());
         match view {
-            "stack" => Self::Stack(argument.and_then(|id| id.parse().ok())),
+            "stack" => Self::Stack(argument.map(places::place).unwrap_or_default()),
+            "stacks" => Self::Stacks,
             "registers" => Self::Registers,
             "modules" => Self::Modules,
             "unloaded" => Self::Unloaded,
@@ -56,7 +64,8 @@ impl Route {
     /// The part of the URL after `#`.
     pub(crate) fn hash(self) -> String {
         match self {
-            Self::Stack(Some(id)) => format!("#/stack/{id}"),
+            Self::Stack(of) if of != StackOf::Crash => format!("#/stack/{}", places::word(of)),
+            Self::Stacks => "#/stacks".into(),
             Self::Parts(Some(index)) => format!("#/parts/{index}"),
             Self::Processes(Some(object)) => format!("#/processes/{object}"),
             Self::Memory(space, address) => {
@@ -75,21 +84,22 @@ impl Route {
         }
     }
 
-    /// The view without what changes inside it: memory and processes follow the address bar themselves, so that a step
-    /// there keeps focus, filter and scroll position.
+    /// The view without what changes inside it: memory, processes and one stack follow the address bar themselves, so
+    /// that a step there keeps focus, filter and scroll position.
     pub(crate) fn frame(self) -> Self {
         match self {
             Self::Memory(..) => Self::Memory(Space::Current, None),
             Self::Processes(_) => Self::Processes(None),
+            Self::Stack(_) => Self::Stack(StackOf::Crash),
             other => other,
         }
     }
 
-    /// The word that stands for the view.
+    /// The word that stands for the view's tab.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Summary => "summary",
-            Self::Stack(_) => "stack",
+            Self::Stack(_) | Self::Stacks => "stack",
             Self::Registers => "registers",
             Self::Modules => "modules",
             Self::Unloaded => "unloaded",
@@ -111,8 +121,11 @@ mod tests {
     fn every_view_survives_the_address_bar() {
         for route in [
             Route::Summary,
-            Route::Stack(None),
-            Route::Stack(Some(264)),
+            Route::Stack(StackOf::Crash),
+            Route::Stack(StackOf::Thread { id: 264 }),
+            Route::Stack(StackOf::Processor { number: 1 }),
+            Route::Stack(StackOf::TrapFrame { address: Hex(0xffff_8504_2989_1080) }),
+            Route::Stacks,
             Route::Registers,
             Route::Modules,
             Route::Unloaded,

@@ -22,7 +22,7 @@ use crate::{
     app::App,
     client::{self, CallError},
     load::List,
-    state::{outcome::Outcome, wanted::Wanted},
+    state::{outcome::Outcome, route::Route, wanted::Wanted},
 };
 
 use adding::Adding;
@@ -187,6 +187,15 @@ impl App {
             && let Ok(Reply::Threads(rows)) = ask(Request::Threads).await
         {
             self.threads.replace(rows);
+        }
+        if self.contexts.rows.with_untracked(Option::is_some)
+            && let Ok(Reply::Contexts(rows)) = ask(Request::Contexts).await
+        {
+            self.contexts.replace(rows);
+        }
+        // Walking all stacks takes long: only what is in sight is worth it, and the view asks for that itself.
+        if self.route.get_untracked() != Route::Stacks {
+            self.stacks.clear();
         }
         self.symbols.generation.update(|count| *count = count.wrapping_add(1));
     }

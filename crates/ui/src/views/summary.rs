@@ -2,7 +2,7 @@
 
 use dumplens_report::{
     model::{BugCheck, Confidence, DumpInfo, Exception, NoteKind, Verdict},
-    protocol::{ExportFormat, Reply, Request},
+    protocol::{ExportFormat, Reply, Request, StackOf},
     text::{duration, size},
 };
 use leptos::prelude::*;
@@ -46,13 +46,14 @@ pub(crate) fn SummaryView() -> impl IntoView {
                     {summary.bugcheck.as_ref().map(|bugcheck| bug_check(bugcheck, app.width()))}
                     {summary.exception.as_ref().map(|found| exception(found, app.width()))}
                     {stack.map(|mut stack| {
+                        let frames = stack.frames.clone();
                         stack.frames.truncate(TOP);
                         view! {
                             <section class="panel">
                                 <h2>"Stack" {more.then_some(", top")}</h2>
-                                <NamesHint/>
+                                <NamesHint frames/>
                                 <Frames stack/>
-                                <p><a href=Route::Stack(None).hash()>"Whole stack"</a></p>
+                                <p><a href=Route::Stack(StackOf::Crash).hash()>"Whole stack"</a></p>
                             </section>
                         }
                     })}

@@ -13,11 +13,15 @@ use crate::{
     views::safe,
 };
 
-/// Buttons that add files and folders. The inputs are hidden; the buttons are what keyboards reach.
+/// A button that picks symbol files. The input is hidden; the button is what keyboards reach.
 #[component]
-pub(crate) fn AddButtons() -> impl IntoView {
+pub(crate) fn PickSymbols(
+    #[prop(into)] label: String,
+    name: &'static str,
+    #[prop(into)] title: String,
+) -> impl IntoView {
     let app = expect_context::<App>();
-    let (input, folder) = (NodeRef::<leptos::html::Input>::new(), NodeRef::<leptos::html::Input>::new());
+    let input = NodeRef::<leptos::html::Input>::new();
     let picked = move |_| {
         if let Some(element) = input.get_untracked() {
             app.take(files(element.files()), Origin::SymbolsButton);
@@ -25,17 +29,29 @@ pub(crate) fn AddButtons() -> impl IntoView {
             element.set_value("");
         }
     };
+    view! {
+        <input type="file" multiple class="hidden" node_ref=input on:change=picked data-testid=format!("{name}-input") tabindex="-1" aria-hidden="true"/>
+        <button on:click=move |_| click(input) data-testid=format!("add-{name}") title=title>{label}</button>
+    }
+}
+
+fn click(input: NodeRef<leptos::html::Input>) {
+    if let Some(element) = input.get_untracked() {
+        element.click();
+    }
+}
+
+/// Buttons that add files and folders.
+#[component]
+pub(crate) fn AddButtons() -> impl IntoView {
+    let app = expect_context::<App>();
+    let folder = NodeRef::<leptos::html::Input>::new();
     let folder_picked = move |_| {
         if let Some(element) = folder.get_untracked() {
             if let Some(list) = element.files().filter(|list| list.length() > 0) {
                 app.add_folder(Folder::from_list(&list));
             }
             element.set_value("");
-        }
-    };
-    let click = |input: NodeRef<leptos::html::Input>| {
-        if let Some(element) = input.get_untracked() {
-            element.click();
         }
     };
     let pick_folder = move |_| {
@@ -45,9 +61,8 @@ pub(crate) fn AddButtons() -> impl IntoView {
     };
     view! {
         <span class="group add-symbols">
-            <input type="file" multiple class="hidden" node_ref=input on:change=picked data-testid="symbols-input" tabindex="-1" aria-hidden="true"/>
             <input type="file" class="hidden" {..custom_attribute("webkitdirectory", "")} node_ref=folder on:change=folder_picked data-testid="symbols-folder-input" tabindex="-1" aria-hidden="true"/>
-            <button on:click=move |_| click(input) data-testid="add-symbols" title="PDBs, images, tables of kernel symbols, archives of them">"Add symbol files…"</button>
+            <PickSymbols label="Add symbol files…" name="symbols" title="PDBs, images, tables of kernel symbols, archives of them"/>
             <button on:click=pick_folder data-testid="add-folder" title="A folder of files or a symbol store; only what this dump wants is read">"Add a folder…"</button>
         </span>
     }

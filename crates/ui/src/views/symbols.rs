@@ -1,7 +1,7 @@
 //! Symbols: what is named, which files would help, and ways to add them.
 
 use dumplens_report::{
-    model::SymbolStatus,
+    model::{Frame, SymbolStatus},
     protocol::{Reply, Request},
     symbols::{FileKind, Mismatch, ScriptKind, SymbolNeed, WantedFile},
 };
@@ -245,21 +245,24 @@ fn wanted(file: WantedFile) -> impl IntoView {
 
 /// Below a stack: which files would name the frames that have no names.
 #[component]
-pub(crate) fn NamesHint() -> impl IntoView {
+pub(crate) fn NamesHint(#[prop(into)] frames: Signal<Vec<Frame>>) -> impl IntoView {
     let app = expect_context::<App>();
     let lacking = Memo::new(move |_| {
-        app.summary.with(|summary| {
-            let frames = summary.as_ref().and_then(|summary| summary.stack.as_ref()).map(|stack| &stack.frames);
-            let nameless = frames.into_iter().flatten().filter(|frame| frame.function.is_none());
+        frames.with(|frames| {
+            let nameless = frames.iter().filter(|frame| frame.function.is_none());
             nameless.filter_map(|frame| frame.module.clone()).collect::<std::collections::BTreeSet<_>>()
         })
     });
-    if lacking.with_untracked(|lacking| !lacking.is_empty()) {
-        app.load_needs();
-    }
+    Effect::new(move |_| {
+        if lacking.with(|lacking| !lacking.is_empty()) {
+            app.load_needs();
+        }
+    });
     let files = Memo::new(move |_| {
         app.symbols.needs.rows.with(|rows| {
-            let needs = rows.iter().flatten().filter(|need| lacking.with(|lacking| lacking.contains(&need.module)));
+            // Where a PDB is loaded, a frame without a name is in no function.
+            let open = rows.iter().flatten().filter(|need| need.symbols != SymbolStatus::Loaded);
+            let needs = open.filter(|need| lacking.with(|lacking| lacking.contains(&need.module)));
             needs.map(file_for).take(MOST_NAMED).collect::<Vec<String>>()
         })
     });

@@ -7,11 +7,12 @@ use leptos::prelude::*;
 
 use crate::{
     app::App,
-    state::{route::Route, width::Width, words::time},
+    state::{places, route::Route, width::Width, words::time},
     table::{Column, Table, mono, without_empty, words},
     views::{
         cell,
         lists::{Trouble, list},
+        stack::Switch,
     },
 };
 
@@ -56,9 +57,10 @@ fn row(thread: Thread, width: Width, process: Option<&String>) -> Vec<String> {
 /// A table of threads; a row leads to the thread's stack. Columns of which the dump knows nothing are left out.
 pub(crate) fn table(app: App, name: &'static str, threads: Vec<Thread>, processes: &BTreeMap<u64, String>) -> AnyView {
     let width = app.width();
-    let ids: Vec<_> = threads.iter().map(|thread| thread.id).collect();
+    let places: Vec<_> = threads.iter().map(places::of_thread).collect();
     let crashed: Vec<_> = threads.iter().map(|thread| thread.crashed).collect();
-    let chosen = Callback::new(move |index: usize| app.go(Route::Stack(ids.get(index).copied())));
+    let chosen =
+        Callback::new(move |index: usize| app.go(Route::Stack(places.get(index).copied().unwrap_or_default())));
     let marked: Box<dyn Fn(usize) -> bool + Send + Sync> = Box::new(move |index| crashed.get(index) == Some(&true));
     let rows = threads.into_iter().map(|thread| {
         let process = thread.process_id.and_then(|id| processes.get(&id));
@@ -100,6 +102,7 @@ pub(crate) fn ThreadsView() -> impl IntoView {
         false => app.processes.trouble(),
     };
     view! {
+        <div class="tools"><Switch/></div>
         {move || stopped().map(|trouble| view! { <Trouble trouble again=Callback::new(move |()| read())/> })}
         <div class="table" class:hidden=move || stopped().is_some()>{threads}</div>
     }
