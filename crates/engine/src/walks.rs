@@ -235,7 +235,7 @@ fn join(stack: &mut model::Stack, part: model::Stack, note: &str, source: &str, 
     if let Some(first) = stack.frames.iter_mut().skip(from).find(|frame| !frame.inline) {
         first.trust = trust.unwrap_or(first.trust);
         let parts = [Some(source.into()).filter(|source: &String| !source.is_empty()), first.note.take()];
-        first.note = parts.into_iter().flatten().fold(Some(note.into()), |note, part| Some(joined(note, part)));
+        first.note = Some(parts.into_iter().flatten().fold(note.into(), |note, part| joined(Some(note), part)));
     }
     stack.stop = part.stop;
     for file in part.wanted {
