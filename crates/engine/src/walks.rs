@@ -234,8 +234,11 @@ fn join(stack: &mut model::Stack, part: model::Stack, note: &str, source: &str, 
     stack.frames.extend(part.frames);
     if let Some(first) = stack.frames.iter_mut().skip(from).find(|frame| !frame.inline) {
         first.trust = trust.unwrap_or(first.trust);
-        let parts = [Some(source.into()).filter(|source: &String| !source.is_empty()), first.note.take()];
-        first.note = parts.into_iter().flatten().fold(Some(note.into()), |note, part| Some(joined(note, part)));
+        let whence = if source.is_empty() { note.into() } else { joined(Some(note.into()), source.into()) };
+        first.note = Some(match first.note.take() {
+            Some(known) => joined(Some(whence), known),
+            None => whence,
+        });
     }
     stack.stop = part.stop;
     for file in part.wanted {
