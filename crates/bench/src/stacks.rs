@@ -9,7 +9,7 @@ use dumplens_report::protocol::{Reply, Request};
 use dumplens_testkit::calls::{BASE, Calls};
 use dumplens_unwind::{
     Bounds, FramePointers, MAX_UNWOUND_FRAMES, Modules, OTHER_STACKS, Options, Target, walk_x64,
-    x64::{Absent, CodeImage, Registers},
+    x64::{Absent, CodeImage, Registers, Waypoints},
 };
 use framehop::{
     Module, ModuleSectionInfo, Unwinder,
@@ -30,13 +30,14 @@ struct World {
     ip: u64,
     stack: Vec<u8>,
     reads: Cell<u64>,
+    waypoints: Waypoints,
 }
 
 impl World {
     fn new() -> Self {
         let mut program = Calls::new(FUNCTIONS);
         let (ip, stack) = program.stack(FRAMES);
-        Self { program, ip, stack, reads: Cell::new(0) }
+        Self { program, ip, stack, reads: Cell::new(0), waypoints: Waypoints::default() }
     }
 
     fn bytes(&self, va: u64, len: usize) -> Option<&[u8]> {
@@ -90,6 +91,10 @@ impl CodeImage for One<'_> {
 
     fn is_executable(&self, rva: u32) -> bool {
         rva < self.0.program.pdata
+    }
+
+    fn waypoints(&self) -> Option<&Waypoints> {
+        Some(&self.0.waypoints)
     }
 }
 

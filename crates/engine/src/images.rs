@@ -8,7 +8,7 @@ use dumplens_dump::Module;
 use dumplens_image::{Directory, FileImage, Headers, Image, ImageBytes, MappedImage, Section};
 use dumplens_unwind::{
     Modules, Target,
-    x64::{Absent, CodeImage, DynamicTable},
+    x64::{Absent, CodeImage, DynamicTable, Waypoints},
 };
 
 use crate::{
@@ -24,6 +24,8 @@ const MAX_HEADERS: usize = 512;
 pub(crate) struct Images {
     /// By base. Absent ones are asked for again: drivers of a session are mapped in its processes alone.
     mapped: RefCell<BTreeMap<Va, Rc<Headers>>>,
+    /// What searches of function tables remember, by base.
+    waypoints: RefCell<BTreeMap<Va, Rc<Waypoints>>>,
     /// Function tables of code that the process made while it ran.
     generated: Vec<DynamicTable>,
 }
@@ -32,6 +34,14 @@ impl Images {
     /// With the function tables of code that the process made while it ran.
     pub(crate) fn with_generated(generated: Vec<DynamicTable>) -> Self {
         Self { generated, ..Self::default() }
+    }
+
+    fn waypoints(&self, base: Va) -> Rc<Waypoints> {
+        let mut cache = self.waypoints.borrow_mut();
+        if cache.len() >= MAX_HEADERS && !cache.contains_key(&base) {
+            cache.clear();
+        }
+        Rc::clone(cache.entry(base).or_default())
     }
 
     fn headers(&self, memory: &dyn Memory, base: Va) -> Option<Rc<Headers>> {
@@ -93,7 +103,8 @@ impl Modules for Lookup<'_> {
             Some(file) => Known::File(file.headers()),
             None => Known::Mapped(self.images.headers(self.memory, module.base)?),
         };
-        let code = Code { base: module.base, headers, mapped: MappedImage::new(self.memory, module.base), file };
+        let mapped = MappedImage::new(self.memory, module.base);
+        let code = Code { base: module.base, headers, mapped, file, waypoints: self.images.waypoints(module.base) };
         (code.headers().machine == self.machine).then(|| -> Rc<dyn CodeImage + '_> { Rc::new(code) })
     }
 
@@ -116,6 +127,7 @@ struct Code<'a> {
     headers: Known<'a>,
     mapped: MappedImage<'a>,
     file: Option<&'a Image<FileImage>>,
+    waypoints: Rc<Waypoints>,
 }
 
 impl Code<'_> {
@@ -153,6 +165,10 @@ impl CodeImage for Code<'_> {
             return Ok(());
         }
         Err(Absent { rva: rva.saturating_add(u32::try_from(read.filled).unwrap_or(u32::MAX)) })
+    }
+
+    fn waypoints(&self) -> Option<&Waypoints> {
+        Some(&self.waypoints)
     }
 
     fn is_executable(&self, rva: u32) -> bool {

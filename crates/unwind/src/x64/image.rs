@@ -1,3 +1,6 @@
+use alloc::vec::Vec;
+use core::cell::RefCell;
+
 use dumplens_base::Va;
 
 use super::Stop;
@@ -31,6 +34,11 @@ pub trait CodeImage {
 
     /// Whether `rva` lies in an executable section. Says yes where that is not known.
     fn is_executable(&self, rva: u32) -> bool;
+
+    /// What searches of the function table remember, where somebody keeps it for them.
+    fn waypoints(&self) -> Option<&Waypoints> {
+        None
+    }
 
     /// The function that holds `rva`, by binary search in the function table; `None` if none does.
     ///
@@ -87,6 +95,31 @@ pub fn entry(image: &(impl CodeImage + ?Sized), index: u32) -> Result<RuntimeFun
     Ok(RuntimeFunction::parse(bytes))
 }
 
+/// Entries that all searches of one image's function table pass: those of the upper levels. Kept from search to search,
+/// they spare most of the reads. Holds at most 4 KiB.
+#[derive(Debug, Default)]
+pub struct Waypoints(RefCell<Vec<Option<RuntimeFunction>>>);
+
+impl Waypoints {
+    /// Levels of the search that are remembered, as a number of entries.
+    const MOST: usize = 256;
+
+    /// By number: 1 is the entry in the middle, those below entry `n` are `2n` and `2n + 1`.
+    fn get(&self, number: usize) -> Option<RuntimeFunction> {
+        self.0.borrow().get(number).copied().flatten()
+    }
+
+    fn set(&self, number: usize, function: RuntimeFunction) {
+        if number < Self::MOST {
+            let mut entries = self.0.borrow_mut();
+            entries.resize(Self::MOST, None);
+            if let Some(entry) = entries.get_mut(number) {
+                *entry = Some(function);
+            }
+        }
+    }
+}
+
 /// Entries that are read at once where few are left: less work than a read for each.
 const BLOCK: u32 = 32;
 
@@ -95,6 +128,8 @@ const BLOCK: u32 = 32;
 fn search(image: &(impl CodeImage + ?Sized), rva: u32) -> Result<Option<RuntimeFunction>, Stop> {
     let (_, size) = image.function_table().ok_or(Stop::NoFunctionTable)?;
     let (mut low, mut high) = (0, size / RuntimeFunction::SIZE);
+    let waypoints = image.waypoints();
+    let mut number = 1_usize;
     while low < high {
         if high.saturating_sub(low) <= BLOCK
             && let Some(block) = Block::read(image, low, high.saturating_sub(low))
@@ -102,14 +137,25 @@ fn search(image: &(impl CodeImage + ?Sized), rva: u32) -> Result<Option<RuntimeF
             return Ok(block.find(rva));
         }
         let middle = low.midpoint(high);
-        let function = entry(image, middle)?;
+        let function = match waypoints.and_then(|known| known.get(number)) {
+            Some(known) => known,
+            None => {
+                let function = entry(image, middle)?;
+                if let Some(known) = waypoints {
+                    known.set(number, function);
+                }
+                function
+            }
+        };
         if function.contains(rva) {
             return Ok(Some(function));
         }
+        number = number.saturating_mul(2);
         if rva < function.begin {
             high = middle;
         } else {
             low = middle.saturating_add(1);
+            number = number.saturating_add(1);
         }
     }
     Ok(None)
@@ -153,5 +199,66 @@ impl Block {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::cell::Cell;
+
+    /// An image that is nothing but a table of functions of 16 bytes, 24 bytes apart.
+    struct Table {
+        count: u32,
+        waypoints: Option<Waypoints>,
+        reads: Cell<u32>,
+    }
+
+    impl CodeImage for Table {
+        fn base(&self) -> Va {
+            Va(0)
+        }
+
+        fn size(&self) -> u32 {
+            u32::MAX
+        }
+
+        fn function_table(&self) -> Option<(u32, u32)> {
+            Some((0, self.count * RuntimeFunction::SIZE))
+        }
+
+        fn read(&self, rva: u32, buf: &mut [u8]) -> Result<(), Absent> {
+            self.reads.set(self.reads.get() + 1);
+            for (index, entry) in buf.chunks_mut(12).enumerate() {
+                let begin = (rva / 12 + index as u32) * 24;
+                entry.copy_from_slice(&[begin, begin + 16, 1].map(u32::to_le_bytes).concat());
+            }
+            Ok(())
+        }
+
+        fn is_executable(&self, _: u32) -> bool {
+            true
+        }
+
+        fn waypoints(&self) -> Option<&Waypoints> {
+            self.waypoints.as_ref()
+        }
+    }
+
+    #[test]
+    fn every_function_is_found_and_remembered_entries_spare_reads() {
+        for count in [0, 1, 2, 31, 32, 33, 64, 65, 1000, 5000] {
+            let table = |waypoints| Table { count, waypoints, reads: Cell::new(0) };
+            let (plain, known) = (table(None), table(Some(Waypoints::default())));
+            for rva in (0..count * 24 + 50).step_by(5) {
+                let begin = rva / 24 * 24;
+                let holds = begin < count * 24 && rva - begin < 16;
+                let expected = holds.then_some(RuntimeFunction { begin, end: begin + 16, unwind: 1 });
+                assert_eq!(plain.function(rva), Ok(expected), "{rva} of {count}");
+                assert_eq!(known.function(rva), Ok(expected), "{rva} of {count}");
+            }
+            let searches = (count * 24 + 50) / 5;
+            assert!(known.reads.get() <= searches + 256, "one block for each search, and each waypoint once");
+        }
     }
 }

@@ -16,7 +16,7 @@ mod stop;
 mod v3;
 
 pub use dynamic::{DynamicCode, DynamicTable};
-pub use image::{Absent, CodeImage, RuntimeFunction, entry};
+pub use image::{Absent, CodeImage, RuntimeFunction, Waypoints, entry};
 pub use info::{Code, Exit, Op, Tail, UnwindInfo};
 pub use registers::{Register, Registers};
 pub use step::{At, Rule, Stepped, step};

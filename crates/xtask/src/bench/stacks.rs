@@ -11,7 +11,7 @@ pub(super) fn stacks(bench: &Bench, page: &mut String) -> Result {
     page.push_str(
         "## Stacks\n\nA stack of 10 000 frames through 4000 functions of x64; the peer is the crate framehop 0.16.0. Both unwind \
          with the same bytes, reads included: ours reads the function table and unwind data through the interface that it \
-         reads dumps by, the peer has them as slices.\n\n| | frames per second | reads per frame |\n|---|---|---|\n",
+         reads dumps by, and the code before every return address; the peer has tables as slices and reads no code there.\n\n| | frames per second | reads per frame |\n|---|---|---|\n",
     );
     let mut rates = Vec::new();
     for (who, command) in [("Dumplens", "stack"), ("framehop", "peer-stack")] {
