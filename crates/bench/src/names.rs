@@ -150,6 +150,7 @@ fn image_of(pdb: &Path, end: u32) -> Vec<u8> {
     let path = pdb.to_string_lossy().into_owned();
     let identity = *PdbFile::open(source(&path).0, PdbFile::DEFAULT_BUDGET).expect("the PDB opens").identity();
     let image = TestImage {
+        has_functions: false,
         machine: 0x8664,
         timestamp: 1,
         size: end.next_multiple_of(0x1000).max(0x4000),

@@ -170,6 +170,7 @@ fn image() -> Vec<Vec<u8>> {
         seeds.push([vec![0x10, 0], pe.mapped()].concat());
     }
     let image = TestImage {
+        has_functions: true,
         machine: 0xaa64,
         timestamp: 0x6400_0000,
         size: 0x4000,

@@ -179,8 +179,10 @@ impl<'a> Walker<'a> {
         {
             self.options.bounds = Some(other);
         }
-        // On x86 a wrong frame may be read as one that returns to zero.
-        if rip.0 == 0 && !interrupted && (self.machine != Machine::X86 || self.is_near_base(rsp)) {
+        // A function without unwind data may be no leaf, and what is on top of its stack no return address. On x86 a wrong
+        // frame may be read as one that returns to zero.
+        let is_end = if self.machine == Machine::X86 { self.is_near_base(rsp) } else { caller.certain };
+        if rip.0 == 0 && !interrupted && is_end {
             return Unwound::End(Stop::EndOfStack);
         }
         if !sure && !interrupted && !self.is_return_address(rip) {

@@ -442,6 +442,19 @@ fn a_machine_frame_may_lead_to_another_stack_but_not_for_ever() {
 }
 
 #[test]
+fn a_function_without_unwind_data_is_no_proof_that_the_stack_ends() {
+    let mut image = program();
+    let in_g = image.call(0x2050);
+    let in_f = image.call(0x1080);
+    // The function is in no table, so it is taken for a leaf; but what is on top of the stack is a local of it.
+    let stack = vec![0, 0, in_g, 8, in_f, 10, 11, 12, 13, 0xbb, 0];
+    let walked = walked(Some(image), stack, at(0x6000, 0));
+    assert_eq!(found(&walked)[1..], [(0x2050, Trust::Scan), (0x1080, Trust::Unwind)]);
+    assert!(matches!(walked.gaps[0].reason, Reason::NoCaller(Va(0))), "{:?}", walked.gaps);
+    assert_eq!(walked.stop, Stop::EndOfStack);
+}
+
+#[test]
 fn a_call_may_lead_to_another_stack_that_is_known_and_to_no_other() {
     let mut image = program();
     let in_f = image.call(0x1080);

@@ -246,6 +246,7 @@ fn images(make: &mut Maker, spec: &MachineSpec, map: &Map) -> Vec<(u64, u32, Str
             age: 1,
             pdb: if index == 0 { "ntkrnlmp.pdb".into() } else { format!("{stem}.pdb") },
             export_name: name.clone(),
+            has_functions: true,
             exports,
         };
         for (page, bytes) in image.build().chunks(PAGE as usize).enumerate() {

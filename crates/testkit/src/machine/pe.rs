@@ -43,6 +43,8 @@ pub struct TestImage {
     pub export_name: String,
     /// Exported names and where they are.
     pub exports: Vec<(String, u32)>,
+    /// Whether it has a function table and unwind data, if it is of x64.
+    pub has_functions: bool,
 }
 
 impl TestImage {
@@ -50,6 +52,7 @@ impl TestImage {
     #[must_use]
     pub fn build(&self) -> Vec<u8> {
         let wide = !matches!(self.machine, 0x14c);
+        let has_table = self.has_functions && self.machine == 0x8664;
         let mut image = vec![0; self.size as usize];
         let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
         put(0, b"MZ");
@@ -85,8 +88,8 @@ impl TestImage {
                     (directories - 4, 16, 4),
                     (directories, u64::from(RDATA), 4),
                     (directories + 4, 0x600, 4),
-                    (directories + 3 * 8, if self.machine == 0x8664 { u64::from(PDATA) } else { 0 }, 4),
-                    (directories + 3 * 8 + 4, if self.machine == 0x8664 { 24 } else { 0 }, 4),
+                    (directories + 3 * 8, if has_table { u64::from(PDATA) } else { 0 }, 4),
+                    (directories + 3 * 8 + 4, if has_table { 24 } else { 0 }, 4),
                     (directories + 6 * 8, u64::from(RDATA) + 0x800, 4),
                     (directories + 6 * 8 + 4, 28, 4),
                 ],
@@ -118,7 +121,7 @@ impl TestImage {
         for place in [RETURN, RETURN_2, RETURN_3, SYSTEM_CALL_RETURN] {
             put(place as usize - call.len(), call);
         }
-        if self.machine == 0x8664 {
+        if has_table {
             self.put_unwind_data(&mut image);
         }
         self.put_exports(&mut image);

@@ -202,6 +202,7 @@ impl User<'_> {
             age: 1,
             pdb: format!("{stem}.pdb"),
             export_name: name.into(),
+            has_functions: true,
             exports: vec![(format!("{stem}Wait"), pe::TEXT + 0x100)],
         };
         self.put(base, &image.build());
