@@ -1,5 +1,5 @@
 // Measures a large PDB in the page: node bench-pdb.mjs DUMP PDB prints one JSON line. Called by `cargo xtask bench`.
-import { serve, launch } from "./harness.mjs";
+import { costs, hold, launch, serve } from "./harness.mjs";
 
 const server = await serve();
 const browser = await launch();
@@ -12,12 +12,7 @@ for (let round = 0; round < 5; round++) {
   await page.getByTestId("file-input").setInputFiles(dump);
   await page.getByTestId("tab-stack").click();
   await page.getByTestId("frames").waitFor();
-  await page.evaluate(() => {
-    const input = document.createElement("input");
-    Object.assign(input, { type: "file", id: "dropped", hidden: true });
-    document.body.append(input);
-  });
-  await page.locator("#dropped").setInputFiles(pdb);
+  await hold(page, pdb);
   // The clock starts at the drop event and stops when the function's name is in the document, both inside the page.
   const name = await page.evaluate(() => new Promise((done) => {
     const transfer = new DataTransfer();
@@ -28,10 +23,7 @@ for (let round = 0; round < 5; round++) {
     window.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
     look();
   }));
-  await page.getByTestId("tab-notes").click();
-  const statistics = page.getByTestId("statistics");
-  await statistics.waitFor();
-  const number = async (name) => Number(await statistics.getAttribute(`data-${name}`));
+  const number = await costs(page);
   rounds.push({ name, memory: await number("engine-memory"), bytes: await number("symbol-bytes"), reads: await number("symbol-reads") });
   await context.close();
 }

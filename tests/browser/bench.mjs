@@ -1,5 +1,5 @@
 // Measures the page: node bench.mjs DUMP [DUMP…] prints one JSON line for each. Called by `cargo xtask bench`.
-import { serve, launch } from "./harness.mjs";
+import { costs, hold, launch, serve } from "./harness.mjs";
 
 const server = await serve();
 const browser = await launch();
@@ -11,12 +11,7 @@ for (const file of process.argv.slice(2)) {
     await page.goto(server.url);
     await page.getByTestId("open-file").waitFor();
     // The clock starts at the drop event and stops when the verdict is in the document, both inside the page.
-    await page.evaluate(() => {
-      const input = document.createElement("input");
-      Object.assign(input, { type: "file", id: "dropped", hidden: true });
-      document.body.append(input);
-    });
-    await page.locator("#dropped").setInputFiles(file);
+    await hold(page, file);
     const summary = await page.evaluate(() => new Promise((done) => {
       const transfer = new DataTransfer();
       transfer.items.add(document.getElementById("dropped").files[0]);
@@ -25,10 +20,7 @@ for (const file of process.argv.slice(2)) {
       window.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
       look();
     }));
-    await page.getByTestId("tab-notes").click();
-    const statistics = page.getByTestId("statistics");
-    await statistics.waitFor();
-    const number = async (name) => Number(await statistics.getAttribute(`data-${name}`));
+    const number = await costs(page);
     rounds.push({ summary, memory: await number("engine-memory"), bytes: await number("file-bytes"), reads: await number("file-reads") });
     await context.close();
   }

@@ -101,8 +101,8 @@ export async function pick(page, file) {
   await page.getByTestId("file-input").setInputFiles(file);
 }
 
-/** Drops a file on the page with a real drop event. */
-export async function drop(page, file) {
+/** Puts a file where a drop event inside the page can take it from: the input `#dropped`. */
+export async function hold(page, file) {
   await page.evaluate(() => {
     const input = document.createElement("input");
     input.type = "file";
@@ -111,6 +111,19 @@ export async function drop(page, file) {
     document.body.append(input);
   });
   await page.locator("#dropped").setInputFiles(file);
+}
+
+/** What the page says that the session has cost: a function from a figure's name to the figure. */
+export async function costs(page) {
+  await page.getByTestId("tab-notes").click();
+  const statistics = page.getByTestId("statistics");
+  await statistics.waitFor();
+  return async (name) => Number(await statistics.getAttribute(`data-${name}`));
+}
+
+/** Drops a file on the page with a real drop event. */
+export async function drop(page, file) {
+  await hold(page, file);
   await page.evaluate(() => {
     const input = document.getElementById("dropped");
     const transfer = new DataTransfer();

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { statSync } from "node:fs";
 import { after, before, test } from "node:test";
 import path from "node:path";
-import { drop, eventually, launch, machines, pick, serve, withPage } from "./harness.mjs";
+import { costs, drop, eventually, launch, machines, pick, serve, withPage } from "./harness.mjs";
 
 let browser, site;
 before(async () => {
@@ -27,10 +27,7 @@ test("a PDB of a gigabyte names the stack, and a few megabytes of it are read", 
     // The function is in the last of 2 500 modules, and the name is not the export's.
     await eventually(async () => assert.match(await page.getByTestId("frames").innerText(), /nt!large::part2499::function4\+0x8/));
     await eventually(async () => assert.match(await page.getByTestId("toast").innerText(), /^ntkrnlmp\.pdb was added: nt has names now/));
-    await page.getByTestId("tab-notes").click();
-    const statistics = page.getByTestId("statistics");
-    await statistics.waitFor();
-    const number = async (name) => Number(await statistics.getAttribute(`data-${name}`));
+    const number = await costs(page);
     const [read, memory] = [await number("symbol-bytes"), await number("engine-memory")];
     assert.ok(read > 1e6 && read < 8e6, `${read} bytes were read`);
     assert.ok(memory < 64 * 2 ** 20, `the engine has ${memory} bytes`);

@@ -29,6 +29,14 @@ pub struct Named {
     pub id: Option<u32>,
 }
 
+impl Named {
+    /// A type that its source finds by name alone.
+    #[must_use]
+    pub const fn new(name: String) -> Self {
+        Self { name, id: None }
+    }
+}
+
 /// What a field or an element is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TypeRef {

@@ -120,7 +120,7 @@ impl World {
             let ip = match entry.context {
                 ThreadContext::Crash => crash,
                 ThreadContext::Processor(number) if entry.row.instruction_pointer.is_none() => {
-                    let on = full.processors.iter().find(|processor| processor.number == number);
+                    let on = full.processor(number);
                     on.and_then(|processor| full.context_of(processor))
                         .map(|(context, _)| context.instruction_pointer())
                 }

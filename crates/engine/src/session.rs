@@ -11,7 +11,9 @@ use dumplens_report::{
 
 use crate::{
     facts::World,
-    kernel, memory_view, minidump, summary,
+    kernel, memory_view, minidump,
+    spaces::not_found,
+    summary,
     symbols::{self, AddError, SymbolFile},
     text::note_model,
 };
@@ -78,7 +80,6 @@ impl Session {
 
     /// Uses a symbol file for a module whatever its identity, or stops doing so.
     fn force_symbols(&mut self, module: Hex, file: Option<&str>) -> Result<(), Failure> {
-        let not_found = |message: String| Failure { kind: FailureKind::NotFound, message };
         let base = Va(module.0);
         if self.world.modules.find(base).is_none_or(|named| named.module.base != base) {
             return Err(not_found(alloc::format!("there is no module at {module}")));
@@ -121,7 +122,6 @@ impl Session {
 
     /// Answers a request that takes one step.
     pub(crate) fn answer(&mut self, request: &Request) -> Result<Reply, Failure> {
-        let not_found = |what: String| Failure { kind: FailureKind::NotFound, message: what };
         Ok(match request {
             Request::Summary => Reply::Summary(Box::new(self.summary().clone())),
             Request::Modules => Reply::Modules(self.world.modules.rows()),

@@ -11,7 +11,8 @@ use dumplens_report::{
 
 use crate::{Session, kernel::Full, memory_view, translate};
 
-fn not_found(message: impl Into<String>) -> Failure {
+/// What is answered where a request names something that is not there.
+pub(crate) fn not_found(message: impl Into<String>) -> Failure {
     Failure { kind: FailureKind::NotFound, message: message.into() }
 }
 

@@ -102,7 +102,7 @@ impl StackWorld<'_> {
         }
         let mut warnings = Vec::new();
         let sp = context.stack_pointer();
-        if bounds.is_some_and(|bounds| sp < bounds.limit || sp >= bounds.base) {
+        if bounds.is_some_and(|bounds| !bounds.contains(sp)) {
             warnings.push(alloc::format!("the stack pointer {sp} lies outside the thread's stack"));
         }
         let wanted = self.gaps(&walked.gaps, &mut warnings);

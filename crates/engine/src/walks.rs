@@ -9,7 +9,7 @@ use dumplens_report::{
     Hex,
     frame_note::{self, joined},
     model,
-    protocol::{ContextChoice, Failure, FailureKind, StackOf, ThreadStack},
+    protocol::{ContextChoice, Failure, StackOf, ThreadStack},
 };
 use dumplens_unwind::{Bounds, OTHER_STACKS};
 use dumplens_windows::{Thread, wow64};
@@ -21,6 +21,7 @@ use crate::{
         user::{UserPart, entered},
     },
     session::Session,
+    spaces::not_found,
     stacks::{self, StackWorld, Stacks, Walked, frame_pointers},
 };
 
@@ -39,10 +40,6 @@ struct Start {
     thread: Option<Thread>,
     /// Environment block of a thread of a minidump.
     teb: Option<Va>,
-}
-
-fn not_found(message: String) -> Failure {
-    Failure { kind: FailureKind::NotFound, message }
 }
 
 /// What stack walks in this dump need.
@@ -70,7 +67,7 @@ impl World {
             id: self.crash.thread,
             // An exception can run on another stack than the thread's own (interrupt stacks, a corrupt pointer): its
             // bounds say nothing then.
-            bounds: entry.and_then(|entry| entry.bounds).filter(|bounds| on(context.stack_pointer(), *bounds)),
+            bounds: entry.and_then(|entry| entry.bounds).filter(|bounds| bounds.contains(context.stack_pointer())),
             thread: self.full.as_ref().and_then(|full| full.crashed.as_ref()).map(|(_, thread)| thread.clone()),
             teb: entry.and_then(|entry| entry.row.teb).map(|teb| Va(teb.0)),
         };
@@ -90,7 +87,7 @@ impl World {
             }
             ThreadContext::Processor(number) => {
                 let full = self.full.as_ref();
-                let on = full.and_then(|full| full.processors.iter().find(|processor| processor.number == number));
+                let on = full.and_then(|full| full.processor(number));
                 full.zip(on).and_then(|(full, processor)| full.context_of(processor)).ok_or_else(absent)
             }
             ThreadContext::Switched => match (&self.full, &thread) {
@@ -134,13 +131,13 @@ impl World {
         let entry = full.entry_of(&thread);
         // The kernel part ends where the registers of user mode were saved.
         let trim = |bounds: Bounds| match &entry {
-            Some((at, _)) if on(*at, bounds) && context.stack_pointer() < *at => Bounds { base: *at, ..bounds },
+            Some((at, _)) if bounds.contains(*at) && context.stack_pointer() < *at => Bounds { base: *at, ..bounds },
             _ => bounds,
         };
         let others = full.processor_of(thread.address).map_or([None; OTHER_STACKS], |on| full.stacks_of(on));
         let sp = context.stack_pointer();
-        let own = bounds.or_else(|| others.iter().flatten().find(|bounds| on(sp, **bounds)).copied());
-        let others = others.map(|other| other.filter(|other| !on(sp, *other)).map(trim));
+        let own = bounds.or_else(|| others.iter().flatten().find(|bounds| bounds.contains(sp)).copied());
+        let others = others.map(|other| other.filter(|other| !other.contains(sp)).map(trim));
         let space = thread.process.and_then(|process| full.space_of(process));
         let memory: &dyn Memory = space.as_deref().map_or(&*self.memory, |space| space);
         let walker = StackWorld { memory, arguments, ..stack_world(self) };
@@ -169,7 +166,7 @@ impl World {
         let lower = teb.filter(|_| user).and_then(|teb| wow64(&*self.memory, teb));
         let in_narrow = StackWorld { frame_pointers: frame_pointers(Machine::X86, true, false), ..walker };
         if let Some(running) = narrow(context).filter(|_| user) {
-            let bounds = lower.and_then(|lower| lower.stack(&*self.memory)).map(|(limit, base)| Bounds { limit, base });
+            let bounds = lower.and_then(|lower| lower.stack(&*self.memory)).map(Bounds::from);
             return in_narrow.walk(&running, source, bounds.into(), id).stack;
         }
         let mut stack = walker.walk(context, source, bounds.into(), id).stack;
@@ -221,7 +218,7 @@ impl World {
             arguments,
             ..stack_world(self)
         };
-        let bounds = part.bounds.filter(|bounds| on(context.stack_pointer(), *bounds));
+        let bounds = part.bounds.filter(|bounds| bounds.contains(context.stack_pointer()));
         let mut user = walker.walk(context, source, bounds.into(), stack.thread).stack;
         user.warnings.extend(part.half.trouble.clone());
         join(stack, user, note, source, trust);
@@ -257,16 +254,16 @@ impl Session {
         let machine = world.machine;
         match of {
             StackOf::Crash => {
-                let stack = world.crash_stack(arguments).ok_or_else(|| {
-                    not_found("the dump holds no registers of the crash: no stack can be shown".into())
-                })?;
+                let stack = world
+                    .crash_stack(arguments)
+                    .ok_or_else(|| not_found("the dump holds no registers of the crash: no stack can be shown"))?;
                 let context = world.crash.context.as_ref();
                 Ok(ThreadStack { context: context.map(|(context, source)| stacks::context(context, source)), stack })
             }
             StackOf::Header => {
                 let header = world.crash.header.clone().map(|context| (context, HEADER.into()));
                 let saved = header.or_else(|| world.crash.context.clone().filter(|(_, source)| source == HEADER));
-                let saved = saved.ok_or_else(|| not_found("the dump's header holds no registers".into()))?;
+                let saved = saved.ok_or_else(|| not_found("the dump's header holds no registers"))?;
                 Ok(world.start_at(saved, arguments))
             }
             StackOf::Thread { id } => {
@@ -285,12 +282,12 @@ impl Session {
                 let full = world.full.as_deref();
                 let entry = full.map(|full| full.entry(&thread));
                 entry.map(|entry| world.thread_stack(&entry, arguments)).ok_or_else(|| {
-                    not_found("this dump holds no physical memory: only its listed threads can be shown".into())
+                    not_found("this dump holds no physical memory: only its listed threads can be shown")
                 })
             }
             StackOf::Processor { number } => {
                 let full = world.full.as_deref();
-                let processor = full.and_then(|full| full.processors.iter().find(|on| on.number == number));
+                let processor = full.and_then(|full| full.processor(number));
                 let (full, processor) = full
                     .zip(processor)
                     .ok_or_else(|| not_found(format!("the dump holds no control block of processor {number}")))?;
@@ -358,7 +355,7 @@ impl World {
     /// A walk from registers at an address, in the thread whose stack they are on.
     fn start_at(&self, saved: Saved, arguments: bool) -> ThreadStack {
         let sp = saved.0.stack_pointer();
-        let listed = self.lists.threads.iter().find(|entry| entry.bounds.is_some_and(|bounds| on(sp, bounds)));
+        let listed = self.lists.threads.iter().find(|entry| entry.bounds.is_some_and(|bounds| bounds.contains(sp)));
         let object = listed.and_then(|entry| entry.row.object);
         let thread = self.full.as_ref().zip(object).map(|(full, object)| full.kernel.thread(Va(object.0)));
         let own = thread.as_ref().and_then(bounds).or_else(|| listed.and_then(|entry| entry.bounds));
@@ -393,9 +390,4 @@ impl World {
         let Some(stack) = crashed.and_then(|thread| thread.bounds) else { return Vec::new() };
         trap_frames(&*self.memory, &self.modules, stack, MOST_TRAP_FRAMES)
     }
-}
-
-/// Whether an address is on a stack.
-fn on(va: Va, bounds: Bounds) -> bool {
-    va >= bounds.limit && va < bounds.base
 }

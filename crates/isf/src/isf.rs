@@ -3,7 +3,7 @@ use core::fmt;
 use dumplens_base::Source;
 
 use crate::{
-    BaseKind, Constant, Difference, Enumeration, Field, IsfError, Layout, Limits, Proof, TypeRef,
+    BaseKind, Constant, Difference, Enumeration, Field, FieldRole, IsfError, Layout, Limits, Named, Proof, TypeRef,
     load::{Rows, load},
     names::{Name, Names},
     rows::{BaseRow, FieldRow, Node, SymbolRow, TypeRow},
@@ -140,7 +140,7 @@ impl Isf {
         self.rows.enums.iter().map(|row| self.names.get(row.name))
     }
 
-    /// The structure or union of that name.
+    /// The structure or union of that name; its members by offset, then by bit, then as the table orders them.
     #[must_use]
     pub fn type_layout(&self, name: &str) -> Option<Layout> {
         let row = self.user_type(name)?;
@@ -149,6 +149,7 @@ impl Isf {
             offset: field.offset.into(),
             of: self.described(field.of),
             anonymous: field.anonymous,
+            role: FieldRole::Member,
         });
         let mut fields: Vec<_> = fields.collect();
         fields.sort_by_key(|field| {
@@ -165,7 +166,7 @@ impl Isf {
         fields.iter().find(|row| self.names.get(row.name) == field).map(|row| row.offset.into())
     }
 
-    /// The enumeration of that name.
+    /// The enumeration of that name, its values smallest first.
     #[must_use]
     pub fn enumeration(&self, name: &str) -> Option<Enumeration> {
         let rows = &self.rows.enums;
@@ -189,10 +190,10 @@ impl Isf {
             TypeRef::Base { size, .. } => Some(*size),
             TypeRef::Pointer { size, .. } => *size,
             TypeRef::Array { count, of } => self.size_of(of)?.checked_mul(*count),
-            TypeRef::Struct(name) | TypeRef::Union(name) => self.user_type(name).map(|row| row.size.into()),
-            TypeRef::Enum(name) => {
+            TypeRef::Struct(of) | TypeRef::Union(of) => self.user_type(&of.name).map(|row| row.size.into()),
+            TypeRef::Enum(of) => {
                 let rows = &self.rows.enums;
-                let at = rows.binary_search_by(|row| self.names.get(row.name).cmp(name)).ok()?;
+                let at = rows.binary_search_by(|row| self.names.get(row.name).cmp(&of.name)).ok()?;
                 rows.get(at).map(|row| row.size.into())
             }
             TypeRef::Bitfield { of, .. } => self.size_of(of),
@@ -269,9 +270,9 @@ impl Isf {
         match self.rows.nodes.get(node as usize).copied() {
             None => TypeRef::Unknown(String::new()),
             Some(Node::Base(name)) => self.base(name),
-            Some(Node::Struct(name)) => TypeRef::Struct(text(name)),
-            Some(Node::Union(name)) => TypeRef::Union(text(name)),
-            Some(Node::Enum(name)) => TypeRef::Enum(text(name)),
+            Some(Node::Struct(name)) => TypeRef::Struct(Named::new(text(name))),
+            Some(Node::Union(name)) => TypeRef::Union(Named::new(text(name))),
+            Some(Node::Enum(name)) => TypeRef::Enum(Named::new(text(name))),
             Some(Node::Pointer { to, base }) => {
                 let size = self.base_row(base).map(|row| row.size.into());
                 TypeRef::Pointer { size, to: Box::new(self.described(to)) }

@@ -23,12 +23,11 @@ mod proof;
 mod rows;
 mod sniff;
 mod text;
-mod types;
 mod unpack;
 
+pub use dumplens_base::types::{BaseKind, Constant, Enumeration, Field, FieldRole, Layout, LayoutKind, Named, TypeRef};
 pub use error::{IsfError, IsfErrorKind};
 pub use isf::{Identity, Isf, Symbol};
 pub use limits::{Limits, MOST_DEPTH, MOST_TEXT};
 pub use proof::{Difference, Proof};
 pub use sniff::{Packing, sniff};
-pub use types::{BaseKind, Constant, Enumeration, Field, Layout, LayoutKind, TypeRef};

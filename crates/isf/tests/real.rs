@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt::Write, process::Command, rc::Rc};
 use common::{REAL, open, path, real};
 use dumplens_base::Source;
 use dumplens_dump::kernel::KernelDump;
-use dumplens_isf::{BaseKind, Isf, LayoutKind, Packing, TypeRef, sniff};
+use dumplens_isf::{BaseKind, Isf, Packing, TypeRef, sniff};
 
 /// The base of the kernel in the triage dump, and its addresses on the stack with their names, from the stack's inner
 /// end. The data set's catalogue names four of them; the rest are what Python finds in the table.
@@ -99,9 +99,9 @@ fn described(of: &TypeRef) -> String {
         }
         TypeRef::Pointer { size, to } => format!("pointer:{}({})", size.unwrap(), described(to)),
         TypeRef::Array { count, of } => format!("array:{count}({})", described(of)),
-        TypeRef::Struct(name) => format!("struct:{}", hex(name)),
-        TypeRef::Union(name) => format!("union:{}", hex(name)),
-        TypeRef::Enum(name) => format!("enum:{}", hex(name)),
+        TypeRef::Struct(of) => format!("struct:{}", hex(&of.name)),
+        TypeRef::Union(of) => format!("union:{}", hex(&of.name)),
+        TypeRef::Enum(of) => format!("enum:{}", hex(&of.name)),
         TypeRef::Bitfield { position, length, of } => format!("bits:{position}:{length}({})", described(of)),
         TypeRef::Function => "function".into(),
         TypeRef::Void => "void".into(),
@@ -125,11 +125,7 @@ fn lines(isf: &Isf) -> Vec<String> {
     }
     for name in isf.types() {
         let layout = isf.type_layout(name).unwrap();
-        let kind = match layout.kind {
-            LayoutKind::Struct => "struct",
-            LayoutKind::Union => "union",
-            LayoutKind::Class => "class",
-        };
+        let kind = layout.kind.name();
         lines.push(format!("type {} {kind} {} {}", hex(name), layout.size, layout.fields.len()));
         for field in layout.fields {
             assert_eq!(isf.field_offset(name, &field.name), Some(field.offset));

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{SMALL, SMALL_XZ, gzip, open};
-use dumplens_isf::{BaseKind, Isf, LayoutKind, Packing, TypeRef, sniff};
+use dumplens_isf::{BaseKind, Isf, LayoutKind, Named, Packing, TypeRef, sniff};
 
 fn int() -> TypeRef {
     TypeRef::Base { name: "int".into(), size: 4, signed: true, kind: BaseKind::Int }
@@ -82,14 +82,14 @@ fn types_are_described() {
         [("Next", 0), ("Short", 8), ("Low", 12), ("High", 12), ("Text", 16), ("Mode", 24), ("u1", 28), ("Call", 32)];
     assert_eq!(names[..8], expected);
     let of = |name: &str| layout.fields.iter().find(|field| field.name == name).unwrap().of.clone();
-    assert_eq!(of("Next"), pointer(8, TypeRef::Struct("_ALL".into())));
+    assert_eq!(of("Next"), pointer(8, TypeRef::Struct(Named::new("_ALL".into()))));
     assert_eq!(of("Short"), pointer(4, TypeRef::Void));
     assert_eq!(of("High"), TypeRef::Bitfield { position: 1, length: 31, of: Box::new(int()) });
     assert_eq!(of("Call"), pointer(8, TypeRef::Function));
     assert_eq!(of("Odd"), TypeRef::Unknown("not described".into()));
     let sizes: Vec<_> = ["Next", "Short", "Low", "Text", "Mode", "u1"].map(|name| isf.size_of(&of(name))).into();
     assert_eq!(sizes, [8, 4, 4, 8, 4, 4].map(Some));
-    assert_eq!((isf.size_of(&of("Odd")), isf.size_of(&TypeRef::Struct("absent".into()))), (None, None));
+    assert_eq!((isf.size_of(&of("Odd")), isf.size_of(&TypeRef::Struct(Named::new("absent".into())))), (None, None));
     assert!(layout.fields.iter().filter(|field| field.anonymous).map(|field| field.name.as_str()).eq(["u1"]));
     assert_eq!(isf.type_layout("__unnamed_1").unwrap().kind, LayoutKind::Union);
     assert_eq!(isf.field_offset("_ALL", "Mode"), Some(24));

@@ -44,6 +44,21 @@ pub struct Bounds {
     pub base: Va,
 }
 
+impl Bounds {
+    /// Whether an address is on the stack.
+    #[must_use]
+    pub fn contains(self, va: Va) -> bool {
+        va >= self.limit && va < self.base
+    }
+}
+
+/// Lowest address, and address just above the highest.
+impl From<(Va, Va)> for Bounds {
+    fn from((limit, base): (Va, Va)) -> Self {
+        Self { limit, base }
+    }
+}
+
 /// Whether code of this platform keeps a chain of frame pointers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FramePointers {

@@ -284,12 +284,12 @@ impl<'a> Walker<'a> {
     }
 
     fn in_bounds(&self, va: Va) -> bool {
-        self.options.bounds.is_none_or(|bounds| va >= bounds.limit && va < bounds.base)
+        self.options.bounds.is_none_or(|bounds| bounds.contains(va))
     }
 
     /// The other stack that an address is on. Each is given once, so that stacks cannot lead to each other for ever.
     fn take_other(&mut self, va: Va) -> Option<Bounds> {
-        let holds = |other: &&mut Option<Bounds>| other.is_some_and(|it| va >= it.limit && va < it.base);
+        let holds = |other: &&mut Option<Bounds>| other.is_some_and(|other| other.contains(va));
         self.options.others.iter_mut().find(holds)?.take()
     }
 

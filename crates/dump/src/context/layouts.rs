@@ -247,7 +247,8 @@ pub(super) static ARM: Layout = Layout {
 /// Where a `KTRAP_FRAME` saves registers, and which of the context's registers it does not save or saves only at times.
 #[derive(Debug)]
 pub(super) struct TrapFrame {
-    pub(super) registers: &'static [(&'static str, u16)],
+    /// In two parts: builds differ in the first.
+    pub(super) registers: [&'static [(&'static str, u16)]; 2],
     pub(super) absent: &'static [&'static str],
     /// Where the stack pointer of an interrupted user thread stands, on x86; a kernel thread's is this very address.
     pub(super) stack_pointer_slot: Option<u16>,
@@ -256,57 +257,39 @@ pub(super) struct TrapFrame {
 /// `KTRAP_FRAME` of x64, the same from Server 2003 to Windows 11. `rbx`, `rdi` and `rsi` have slots that only some entry
 /// paths fill; debuggers warn of them, so they are left out.
 pub(super) static TRAP_FRAME_X64: TrapFrame = TrapFrame {
-    registers: &[
-        ("rax", 0x30),
-        ("rcx", 0x38),
-        ("rdx", 0x40),
-        ("r8", 0x48),
-        ("r9", 0x50),
-        ("r10", 0x58),
-        ("r11", 0x60),
-        ("rbp", 0x158),
-        ("rip", 0x168),
-        ("cs", 0x170),
-        ("efl", 0x178),
-        ("rsp", 0x180),
-        ("ss", 0x188),
+    registers: [
+        &[],
+        &[
+            ("rax", 0x30),
+            ("rcx", 0x38),
+            ("rdx", 0x40),
+            ("r8", 0x48),
+            ("r9", 0x50),
+            ("r10", 0x58),
+            ("r11", 0x60),
+            ("rbp", 0x158),
+            ("rip", 0x168),
+            ("cs", 0x170),
+            ("efl", 0x178),
+            ("rsp", 0x180),
+            ("ss", 0x188),
+        ],
     ],
     absent: &["rbx", "rsi", "rdi", "r12", "r13", "r14", "r15"],
     stack_pointer_slot: None,
 };
 
-/// `KTRAP_FRAME` of x86 from Windows 8.1 on: four registers moved down by a word.
-pub(super) static TRAP_FRAME_X86_9600: TrapFrame = TrapFrame {
-    registers: &[
-        ("edx", 0x38),
-        ("ecx", 0x3c),
-        ("eax", 0x40),
-        ("edi", 0x54),
-        ("esi", 0x58),
-        ("ebx", 0x5c),
-        ("ebp", 0x60),
-        ("eip", 0x68),
-        ("cs", 0x6c),
-        ("efl", 0x70),
-    ],
-    absent: &["ss"],
-    stack_pointer_slot: Some(0x74),
-};
+/// What stands at the same place in the `KTRAP_FRAME` of every x86 build.
+const TRAP_FRAME_X86_TAIL: &[(&str, u16)] =
+    &[("edi", 0x54), ("esi", 0x58), ("ebx", 0x5c), ("ebp", 0x60), ("eip", 0x68), ("cs", 0x6c), ("efl", 0x70)];
+
+/// `KTRAP_FRAME` of x86 from Windows 8.1 on: three registers moved down by a word.
+pub(super) static TRAP_FRAME_X86_9600: TrapFrame =
+    TrapFrame { registers: [&[("edx", 0x38), ("ecx", 0x3c), ("eax", 0x40)], TRAP_FRAME_X86_TAIL], ..TRAP_FRAME_X86 };
 
 /// `KTRAP_FRAME` of x86 up to Windows 8.
-pub(super) static TRAP_FRAME_X86: TrapFrame = TrapFrame {
-    registers: &[
-        ("edx", 0x3c),
-        ("ecx", 0x40),
-        ("eax", 0x44),
-        ("edi", 0x54),
-        ("esi", 0x58),
-        ("ebx", 0x5c),
-        ("ebp", 0x60),
-        ("eip", 0x68),
-        ("cs", 0x6c),
-        ("efl", 0x70),
-    ],
+pub(super) const TRAP_FRAME_X86: TrapFrame = TrapFrame {
+    registers: [&[("edx", 0x3c), ("ecx", 0x40), ("eax", 0x44)], TRAP_FRAME_X86_TAIL],
     absent: &["ss"],
     stack_pointer_slot: Some(0x74),
 };

@@ -99,7 +99,7 @@ impl Context {
             }
         };
         let mut record = vec![0; layout.minimum_size];
-        for (name, offset) in frame.registers {
+        for (name, offset) in frame.registers.iter().copied().flatten() {
             let Some(field) = layout.fields.iter().find(|field| field.name == *name) else { continue };
             let mut cursor = Bytes::new(bytes, origin);
             cursor.seek(usize::from(*offset), "trap frame")?;

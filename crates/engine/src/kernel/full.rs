@@ -11,7 +11,7 @@ use dumplens_paging::AddressSpace;
 use dumplens_report::protocol::Progress;
 use dumplens_windows::{Hints, Kernel, KernelModule, Process, Processor, Thread};
 
-use super::{crash, header_size, info, rows, user::Halves};
+use super::{crash, header_size, info, rows, threads::bounds, user::Halves};
 use crate::{
     facts::{Crash, Lists, ThreadContext, ThreadEntry, World},
     images::Images,
@@ -104,10 +104,7 @@ impl Full {
             .enumerate()
             .filter_map(|(index, processor)| Some((index, self.kernel.thread(processor.prcb.current_thread?))))
             .collect();
-        let on_stack = |thread: &Thread| match (sp, thread.stack_limit, thread.stack_base) {
-            (Some(sp), Some(limit), Some(base)) => sp >= limit && sp < base,
-            _ => false,
-        };
+        let on_stack = |thread: &Thread| sp.zip(bounds(thread)).is_some_and(|(sp, stack)| stack.contains(sp));
         let same_context = |index: usize| {
             let saved = self.processors.get(index).and_then(|processor| self.context_of(processor));
             saved.is_some_and(|(saved, _)| Some(saved.stack_pointer()) == sp)

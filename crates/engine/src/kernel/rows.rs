@@ -4,9 +4,9 @@ use alloc::{string::String, vec::Vec};
 
 use dumplens_dump::FileTime;
 use dumplens_report::{Hex, model};
-use dumplens_unwind::Bounds;
 use dumplens_windows::{Process, Thread};
 
+use super::threads::bounds;
 use crate::{
     facts::{ThreadContext, ThreadEntry},
     text::system_time,
@@ -14,10 +14,6 @@ use crate::{
 
 /// A thread; `crashed` and where its registers are come from elsewhere.
 pub(super) fn thread_entry(thread: &Thread, crashed: bool, context: ThreadContext) -> ThreadEntry {
-    let bounds = match (thread.stack_limit, thread.stack_base) {
-        (Some(limit), Some(base)) => Some(Bounds { limit, base }),
-        _ => None,
-    };
     let row = model::Thread {
         id: thread.id.unwrap_or(0),
         name: None,
@@ -38,7 +34,7 @@ pub(super) fn thread_entry(thread: &Thread, crashed: bool, context: ThreadContex
         create_time: thread.create_time.map(FileTime).and_then(system_time),
         frames: Vec::new(),
     };
-    ThreadEntry { row, bounds, context }
+    ThreadEntry { row, bounds: bounds(thread), context }
 }
 
 /// A process.

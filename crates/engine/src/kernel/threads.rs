@@ -64,9 +64,9 @@ pub(crate) fn narrow(context: &Context) -> Option<Context> {
 /// `None` if they are absent or are no registers of that stack.
 pub(crate) fn narrow_saved(memory: &dyn Memory, half: &Wow64) -> Option<(Saved, Option<Bounds>)> {
     let registers = context_at(memory, Machine::X86, half.context).ok()?;
-    let bounds = half.stack(memory).map(|(limit, base)| Bounds { limit, base });
+    let bounds = half.stack(memory).map(Bounds::from);
     let (ip, sp) = (registers.instruction_pointer(), registers.stack_pointer());
-    let plausible = ip.0 >= 0x1_0000 && bounds.is_none_or(|bounds| sp >= bounds.limit && sp < bounds.base);
+    let plausible = ip.0 >= 0x1_0000 && bounds.is_none_or(|bounds| bounds.contains(sp));
     let source = format!("32-bit registers saved at {}", half.context);
     plausible.then_some(((registers, source), bounds))
 }
@@ -161,11 +161,11 @@ impl Full {
             return None;
         }
         let top = thread.initial_stack.and_then(|top| Some(Va(top.0.checked_sub(trap_frame_size(machine) as u64)?)));
-        let (limit, base) = (thread.stack_limit?, thread.stack_base?);
+        let stack = bounds(thread)?;
         [thread.trap_frame, top].into_iter().flatten().find_map(|at| {
             let context = trap_frame_at(&*self.kernel.space, machine, self.kernel.build, at).ok()?;
             let flags = context.register("efl")?.value;
-            let plausible = at >= limit && at < base && is_user(&context) && flags & 2 != 0;
+            let plausible = stack.contains(at) && is_user(&context) && flags & 2 != 0;
             let ip = context.instruction_pointer().0;
             let user = ip >= 0x1_0000 && ip < self.kernel.space.mode().kernel_start().0;
             (plausible && user).then_some((at, context))
@@ -175,11 +175,13 @@ impl Full {
     /// The stacks that a processor may switch to: its thread's, that for deferred procedure calls, that for interrupts.
     pub(crate) fn stacks_of(&self, processor: &Processor) -> [Option<Bounds>; OTHER_STACKS] {
         let own = processor.prcb.current_thread.and_then(|thread| bounds(&self.kernel.thread(thread)));
-        let other = |top: Option<Va>| {
-            let (limit, base) = processor_stack(top?);
-            Some(Bounds { limit, base })
-        };
+        let other = |top: Option<Va>| top.map(processor_stack).map(Bounds::from);
         [own, other(processor.dpc_stack), other(processor.interrupt_stack)]
+    }
+
+    /// The processor of this number.
+    pub(crate) fn processor(&self, number: u32) -> Option<&Processor> {
+        self.processors.iter().find(|processor| processor.number == number)
     }
 
     /// The processor that runs a thread.

@@ -52,7 +52,7 @@ impl Full {
         let space = self.space_of(process.address).ok_or("its process's page tables are not known")?;
         let half = self.half(&process, &space, process.peb, false, symbols);
         let stack = thread.teb.and_then(|teb| user_stack(&*space, teb, self.kernel.pointer()));
-        let bounds = stack.map(|(limit, base)| Bounds { limit, base });
+        let bounds = stack.map(Bounds::from);
         Ok(UserPart { space, half, start, bounds })
     }
 
@@ -66,7 +66,7 @@ impl Full {
         let space = self.space_of(process.address)?;
         let lower = wow64(&*space, thread.teb?)?;
         let (start, bounds) = match running {
-            Some(start) => (start, lower.stack(&*space).map(|(limit, base)| Bounds { limit, base })),
+            Some(start) => (start, lower.stack(&*space).map(Bounds::from)),
             None => narrow_saved(&*space, &lower)?,
         };
         let half = self.half(&process, &space, Some(lower.peb), true, symbols);

@@ -12,6 +12,7 @@ pub(crate) mod unwind;
 pub(crate) mod unwind_x86;
 
 use dumplens_base::{Memory, Va};
+use dumplens_unwind::{Frame, Options};
 
 /// Walks the regions of a memory and reads at the edges of each.
 pub(crate) fn regions(memory: &dyn Memory) {
@@ -28,4 +29,16 @@ pub(crate) fn regions(memory: &dyn Memory) {
         assert!(next > at, "regions go upwards");
         at = next;
     }
+}
+
+/// Most times that machine frames may lead from one stack to another.
+const MOST_STACKS: usize = 16;
+
+/// Whether the frames of a stack lead upwards, but for those that come from another stack: interrupts, and a call to each
+/// of the other stacks that the walk was told of, once.
+pub(crate) fn leads_on(frames: &[Frame], options: &Options) -> bool {
+    let back = frames.array_windows().filter(|[below, above]| above.sp <= below.sp);
+    let back: Vec<_> = back.map(|[_, above]| above.interrupted).collect();
+    let calls = back.iter().filter(|interrupted| !**interrupted).count();
+    back.len() <= MOST_STACKS && calls <= options.others.iter().flatten().count()
 }

@@ -9,6 +9,7 @@ use dumplens_unwind::{
     },
 };
 
+use super::leads_on;
 use crate::{Op, Patch, budget};
 
 // The writer of images is that of the unwinder's own tests.
@@ -24,8 +25,6 @@ const TABLE: u32 = 0x8000;
 const DATA: u32 = 0x9000;
 /// Most bytes that may be read of an image: more is work without end.
 const MOST_READ: u64 = 512 << 20;
-/// Most steps back over a machine frame, to another stack.
-const MOST_STACKS: usize = 16;
 
 /// The functions of the image, each 0x100 bytes long and with a return address 0x50 bytes in: where each begins, and how
 /// many words of its frame stand below what it returns to.
@@ -226,14 +225,7 @@ fn walked(world: &World, registers: &Registers, options: &Options) {
     let frames = &stack.frames;
     assert!(frames[0].trust == Trust::Context && frames[0].ip == registers.rip && frames[0].sp == registers.rsp);
     assert!(frames.len() <= options.most_frames && stack.gaps.len() <= MAX_FRAMES);
-    let back = frames.array_windows().filter(|[below, above]| above.sp <= below.sp);
-    let back: Vec<_> = back.map(|[_, above]| above.interrupted).collect();
-    // A call may lead to each of the other stacks that the walk was told of, once.
-    let calls = back.iter().filter(|interrupted| !**interrupted).count();
-    assert!(
-        back.len() <= MOST_STACKS && calls <= options.others.iter().flatten().count(),
-        "the stack goes round in circles"
-    );
+    assert!(leads_on(frames, options), "the stack goes round in circles");
     assert!(stack.gaps.iter().all(|gap| frames.iter().any(|frame| frame.ip == gap.ip)));
     let keys: Vec<_> = frames.iter().map(|frame| frame.ip).collect();
     let shown = |entry: Entry| match entry {

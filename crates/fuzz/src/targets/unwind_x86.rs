@@ -9,6 +9,7 @@ use dumplens_unwind::{
     x86::{Register, Registers, epilogue, prologue},
 };
 
+use super::leads_on;
 use crate::budget;
 
 /// Where the image is, and how much of it can be named: its code begins a page in.
@@ -18,8 +19,6 @@ const SIZE: u32 = 0x1_0000;
 const STACK: u32 = 0x0012_0000;
 /// Most bytes that may be read: more is work without end.
 const MOST_READ: usize = 64 << 20;
-/// Most steps back over a trap, to another stack.
-const MOST_STACKS: usize = 16;
 /// Bytes in front of a record's program.
 const RECORD: usize = 12;
 
@@ -135,14 +134,7 @@ pub fn unwind_x86(data: &[u8]) {
         let frames = &walked.frames;
         assert!(frames[0].trust == Trust::Context && frames[0].ip == registers.ip() && frames[0].sp == registers.sp());
         assert!(frames.len() <= options.most_frames && walked.gaps.len() <= MAX_FRAMES);
-        let back = frames.array_windows().filter(|[below, above]| above.sp <= below.sp);
-        let back: Vec<_> = back.map(|[_, above]| above.interrupted).collect();
-        // A call may lead to each of the other stacks that the walk was told of, once.
-        let calls = back.iter().filter(|interrupted| !**interrupted).count();
-        assert!(
-            back.len() <= MOST_STACKS && calls <= options.others.iter().flatten().count(),
-            "the stack goes round in circles"
-        );
+        assert!(leads_on(frames, &options), "the stack goes round in circles");
         assert!(walked.gaps.iter().all(|gap| frames.iter().any(|frame| frame.ip == gap.ip)));
         if let Some(entered) = prologue(code) {
             assert!(entered.saved.iter().all(|(register, _)| !register.is_volatile()));
