@@ -8,7 +8,7 @@ use dumplens_engine::Session;
 use dumplens_report::protocol::{Reply, Request};
 use dumplens_testkit::calls::{BASE, Calls};
 use dumplens_unwind::{
-    Bounds, FramePointers, MAX_UNWOUND_FRAMES, Modules, OTHER_STACKS, Options, Target, walk_x64,
+    Bounds, FramePointers, MAX_UNWOUND_FRAMES, Modules, OTHER_STACKS, Options, Returns, Target, walk_x64,
     x64::{Absent, CodeImage, Registers, Waypoints},
 };
 use framehop::{
@@ -31,13 +31,14 @@ struct World {
     stack: Vec<u8>,
     reads: Cell<u64>,
     waypoints: Waypoints,
+    returns: Returns,
 }
 
 impl World {
     fn new() -> Self {
         let mut program = Calls::new(FUNCTIONS);
         let (ip, stack) = program.stack(FRAMES);
-        Self { program, ip, stack, reads: Cell::new(0), waypoints: Waypoints::default() }
+        Self { program, ip, stack, reads: Cell::new(0), waypoints: Waypoints::default(), returns: Returns::default() }
     }
 
     fn bytes(&self, va: u64, len: usize) -> Option<&[u8]> {
@@ -109,6 +110,10 @@ impl Modules for One<'_> {
 
     fn image(&self, _: Va) -> Option<Rc<dyn CodeImage + '_>> {
         Some(Rc::new(Self(self.0)))
+    }
+
+    fn returns(&self) -> Option<&Returns> {
+        Some(&self.0.returns)
     }
 }
 

@@ -7,7 +7,7 @@ use dumplens_base::{Machine, Memory, Va, frame::FrameAt};
 use dumplens_dump::Module;
 use dumplens_image::{Directory, FileImage, Headers, Image, ImageBytes, MappedImage, Section};
 use dumplens_unwind::{
-    Modules, Target,
+    Modules, Returns, Target,
     x64::{Absent, CodeImage, DynamicTable, Waypoints},
 };
 
@@ -26,6 +26,8 @@ pub(crate) struct Images {
     mapped: RefCell<BTreeMap<Va, Rc<Headers>>>,
     /// What searches of function tables remember, by base.
     waypoints: RefCell<BTreeMap<Va, Rc<Waypoints>>>,
+    /// What walks remember of return addresses.
+    returns: Returns,
     /// Function tables of code that the process made while it ran.
     generated: Vec<DynamicTable>,
 }
@@ -106,6 +108,10 @@ impl Modules for Lookup<'_> {
         let mapped = MappedImage::new(self.memory, module.base);
         let code = Code { base: module.base, headers, mapped, file, waypoints: self.images.waypoints(module.base) };
         (code.headers().machine == self.machine).then(|| -> Rc<dyn CodeImage + '_> { Rc::new(code) })
+    }
+
+    fn returns(&self) -> Option<&Returns> {
+        Some(&self.images.returns)
     }
 
     fn frame(&self, address: Va) -> Option<FrameAt> {

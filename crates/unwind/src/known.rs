@@ -28,6 +28,14 @@ pub(crate) struct Caller {
     pub(crate) certain: bool,
 }
 
+impl From<x64::Stepped> for Caller {
+    fn from(stepped: x64::Stepped) -> Self {
+        let x64::Stepped { registers, at, rule, certain } = stepped;
+        let fp = Va(registers.get(x64::Register::RBP).unwrap_or_default());
+        Self { known: Known::X64(registers), ip: registers.rip, sp: registers.rsp, fp, at, rule, certain }
+    }
+}
+
 impl Known {
     /// Whether frames are unwound.
     pub(crate) const fn is_unwound(self) -> bool {
@@ -101,11 +109,7 @@ impl Known {
     pub(crate) fn step(self, memory: &dyn Memory, image: &dyn CodeImage, at: At) -> Option<Result<Caller, Stop>> {
         match self {
             Self::Nothing | Self::X86(_) => None,
-            Self::X64(registers) => Some(x64::step(memory, image, &registers, at).map(|stepped| {
-                let x64::Stepped { registers, at, rule, certain } = stepped;
-                let fp = Va(registers.get(x64::Register::RBP).unwrap_or_default());
-                Caller { known: Self::X64(registers), ip: registers.rip, sp: registers.rsp, fp, at, rule, certain }
-            })),
+            Self::X64(registers) => Some(x64::step(memory, image, &registers, at).map(Caller::from)),
             Self::Arm64(registers, mask) => Some(arm64::step(memory, image, &registers, at, mask).map(|stepped| {
                 let arm64::Stepped { registers, at, rule, certain } = stepped;
                 let fp = Va(registers.get(arm64::Register::FP).unwrap_or_default());

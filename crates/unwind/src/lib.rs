@@ -16,6 +16,7 @@ pub mod arm64;
 mod call_site;
 mod fold;
 mod known;
+mod returns;
 mod walk;
 mod walker;
 pub mod x64;
@@ -23,6 +24,7 @@ pub mod x86;
 
 pub use call_site::{CallSite, call_site};
 pub use fold::{Entry, fold};
+pub use returns::Returns;
 pub use walk::{
     Bounds, Entered, Frame, FramePointers, Gap, MAX_FRAMES, MAX_UNWOUND_FRAMES, Modules, OTHER_STACKS, Options, Reason,
     Registers, Stack, Stop, Target, Trust, walk, walk_arm64, walk_x64, walk_x86,

@@ -3,7 +3,7 @@ use alloc::{rc::Rc, vec::Vec};
 use dumplens_base::{Fault, Machine, Memory, Va, frame::FrameAt};
 
 use crate::{
-    CallSite, arm64,
+    CallSite, Returns, arm64,
     known::Known,
     walker::Walker,
     x64::{self, CodeImage},
@@ -89,6 +89,11 @@ pub trait Modules {
     /// be read.
     fn image(&self, address: Va) -> Option<Rc<dyn CodeImage + '_>> {
         let _ = address;
+        None
+    }
+
+    /// What walks remember of return addresses in these images, where somebody keeps it for them.
+    fn returns(&self) -> Option<&Returns> {
         None
     }
 

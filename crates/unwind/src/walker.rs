@@ -145,11 +145,9 @@ impl<'a> Walker<'a> {
 
     /// Finds the caller of the frame at `ip` with unwind data.
     fn unwind(&mut self, ip: Va) -> Unwound {
-        if !self.known.is_unwound() || self.modules.target(ip) == Target::Nothing {
-            return Unwound::No;
-        }
         let caller = match self.step(ip) {
-            Ok(caller) => caller,
+            Ok(Some(caller)) => caller,
+            Ok(None) => return Unwound::No,
             // After a guess the place may be wrong; otherwise the stack ends here.
             Err(Reason::Data(x64::Stop::Stack(fault))) if self.sure => return Unwound::End(Stop::Unreadable(fault)),
             Err(reason) => return self.gap(ip, reason),
@@ -158,7 +156,8 @@ impl<'a> Walker<'a> {
         // A leaf function is told by the absence of data: a call that leads to it proves it.
         let proved = || caller.rule == Rule::Leaf && self.is_known_call(rip);
         let sure = self.sure && (caller.certain || proved());
-        let interrupted = caller.rule == Rule::MachineFrame || (sure && self.was_interrupted(rip));
+        let left = if caller.rule == Rule::MachineFrame { CallSite::Unknown } else { self.call_of_return(rip) };
+        let interrupted = caller.rule == Rule::MachineFrame || (sure && self.was_interrupted(rip, left));
         // Where the return address is in a register, the function that was interrupted may stand where its caller does.
         let same = rsp == self.sp
             && matches!(self.known, Known::Arm64(..))
@@ -188,7 +187,7 @@ impl<'a> Walker<'a> {
         if !sure && !interrupted && !self.is_return_address(rip) {
             return self.gap(ip, Reason::NoCaller(rip));
         }
-        let call = if interrupted { CallSite::Unknown } else { self.call_site(rip) };
+        let call = if interrupted { CallSite::Unknown } else { left };
         self.frames.push(Frame { ip: rip, sp: rsp, trust: Trust::Unwind, call, interrupted });
         self.known = caller.known;
         self.at = if interrupted { At::Instruction } else { caller.at };
@@ -202,14 +201,30 @@ impl<'a> Walker<'a> {
         Unwound::Frame
     }
 
-    /// The caller of the last frame, which is at `ip`.
-    fn step(&self, ip: Va) -> Result<Caller, Reason> {
+    /// The caller of the last frame, which is at `ip`. `None` if it is not in an image, or frames are not unwound.
+    fn step(&self, ip: Va) -> Result<Option<Caller>, Reason> {
+        let returns = self.modules.returns().filter(|_| self.at == At::Return);
+        if let (Known::X64(registers), Some(returns)) = (&self.known, returns)
+            && let Some(plan) = returns.plan(ip)
+        {
+            let stepped = plan.follow(self.memory, registers, true).map_err(Reason::Data)?;
+            return Ok(Some(stepped.into()));
+        }
+        if !self.known.is_unwound() || self.modules.target(ip) == Target::Nothing {
+            return Ok(None);
+        }
         if let Known::X86(registers) = &self.known {
-            return self.step_x86(registers);
+            return self.step_x86(registers).map(Some);
         }
         let image = self.modules.image(ip).ok_or(Reason::NoImage)?;
+        if let (Known::X64(registers), Some(returns)) = (&self.known, returns) {
+            let plan = Rc::new(x64::Plan::new(&*image, ip).map_err(Reason::Data)?);
+            returns.set_plan(ip, Rc::clone(&plan));
+            let stepped = plan.follow(self.memory, registers, true).map_err(Reason::Data)?;
+            return Ok(Some(stepped.into()));
+        }
         let stepped = self.known.step(self.memory, &*image, self.at).ok_or(Reason::NoImage)?;
-        stepped.map_err(Reason::Data)
+        stepped.map(Some).map_err(Reason::Data)
     }
 
     /// Whether an address is in the half of the address space that belongs to the system.
@@ -259,6 +274,19 @@ impl<'a> Walker<'a> {
         from_image().unwrap_or(known)
     }
 
+    /// As [`Self::call_site`], of a place that unwinding led to: it is remembered.
+    fn call_of_return(&self, address: Va) -> CallSite {
+        let returns = self.modules.returns();
+        if let Some(call) = returns.and_then(|returns| returns.call(address)) {
+            return call;
+        }
+        let call = self.call_site(address);
+        if let Some(returns) = returns.filter(|_| self.modules.target(address) == Target::Code) {
+            returns.set_call(address, call);
+        }
+        call
+    }
+
     /// Whether an address follows a call for certain.
     fn is_known_call(&self, address: Va) -> bool {
         self.call_site(address) == CallSite::Call && self.is_return_address(address)
@@ -266,10 +294,10 @@ impl<'a> Walker<'a> {
 
     /// Whether x64 code at `address`, to which a certain step led, has called nothing: it was interrupted, or has not
     /// begun. Wine's exception dispatcher stands on such code as if it had been called from there.
-    fn was_interrupted(&self, address: Va) -> bool {
+    fn was_interrupted(&self, address: Va, call: CallSite) -> bool {
         matches!(self.known, Known::X64(_))
+            && call == CallSite::NotCall
             && self.modules.target(address) == Target::Code
-            && self.call_site(address) == CallSite::NotCall
             && self.image(address).is_some_and(|(image, rva)| image.is_executable(rva))
     }
 

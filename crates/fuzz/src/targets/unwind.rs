@@ -2,7 +2,7 @@ use std::{cell::Cell, rc::Rc, sync::OnceLock};
 
 use dumplens_base::{Fault, Memory, ReadOutcome, Region, Searched, Va};
 use dumplens_unwind::{
-    Bounds, Entry, FramePointers, MAX_FRAMES, Modules, Options, Target, Trust, fold, walk_x64,
+    Bounds, Entry, FramePointers, MAX_FRAMES, Modules, Options, Returns, Target, Trust, fold, walk_x64,
     x64::{
         Absent, At, CodeImage, DynamicTable, Register, Registers, Rule, RuntimeFunction, Stepped, Stop, UnwindInfo,
         entry, step,
@@ -177,6 +177,23 @@ impl Modules for World {
     }
 }
 
+/// The same, where walks remember what they learn.
+struct Remembering<'a>(&'a World, Returns);
+
+impl Modules for Remembering<'_> {
+    fn target(&self, address: Va) -> Target {
+        self.0.target(address)
+    }
+
+    fn image(&self, address: Va) -> Option<Rc<dyn CodeImage + '_>> {
+        self.0.image(address)
+    }
+
+    fn returns(&self) -> Option<&Returns> {
+        Some(&self.1)
+    }
+}
+
 /// An x64 stack, walked through an image that is patched.
 ///
 /// The first byte has flags, the second is the number of words on the stack; three numbers of 16 bits follow: how far
@@ -222,6 +239,11 @@ pub fn unwind(data: &[u8]) {
 fn walked(world: &World, registers: &Registers, options: &Options) {
     let stack = walk_x64(world, world, registers, options);
     assert_eq!(walk_x64(world, world, registers, options), stack, "another answer to the same question");
+    let remembering = Remembering(world, Returns::default());
+    for _ in 0..2 {
+        let again = walk_x64(world, &remembering, registers, options);
+        assert_eq!(again, stack, "what is remembered changes the answer");
+    }
     let frames = &stack.frames;
     assert!(frames[0].trust == Trust::Context && frames[0].ip == registers.rip && frames[0].sp == registers.rsp);
     assert!(frames.len() <= options.most_frames && stack.gaps.len() <= MAX_FRAMES);

@@ -116,11 +116,17 @@ impl Registers {
 
     /// Forgets what a call does not preserve.
     pub(crate) fn forget_volatile(&mut self) {
-        for number in 0..16 {
-            if Register(number).is_volatile() {
-                self.known &= !(1 << number);
+        const VOLATILE: u16 = {
+            let (mut bits, mut number) = (0, 0);
+            while number < 16 {
+                if Register(number).is_volatile() {
+                    bits |= 1 << number;
+                }
+                number += 1;
             }
-        }
+            bits
+        };
+        self.known &= !VOLATILE;
     }
 }
 

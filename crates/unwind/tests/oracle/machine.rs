@@ -243,13 +243,17 @@ pub(crate) struct Words<'a>(&'a State);
 
 impl Memory for Words<'_> {
     fn read(&self, va: Va, buf: &mut [u8]) -> ReadOutcome {
-        if !is_stack(va.0) {
-            return ReadOutcome { filled: 0, fault: Some(Fault::NotInDump { va, searched: Searched::MinidumpRanges }) };
+        assert!(buf.len().is_multiple_of(8), "the unwinder reads words");
+        for (index, slot) in buf.chunks_exact_mut(8).enumerate() {
+            let at = va.0 + index as u64 * 8;
+            if !is_stack(at) {
+                let fault = Fault::NotInDump { va: Va(at), searched: Searched::MinidumpRanges };
+                return ReadOutcome { filled: index * 8, fault: Some(fault) };
+            }
+            let word = self.0.stack.get(&at).copied().flatten().unwrap_or(garbage(at));
+            slot.copy_from_slice(&word.to_le_bytes());
         }
-        assert_eq!(buf.len(), 8, "the unwinder reads words");
-        let word = self.0.stack.get(&va.0).copied().flatten().unwrap_or(garbage(va.0));
-        buf.copy_from_slice(&word.to_le_bytes());
-        ReadOutcome::complete(8)
+        ReadOutcome::complete(buf.len())
     }
 
     fn next_region(&self, _: Va) -> Option<Region> {
