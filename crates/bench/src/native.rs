@@ -55,7 +55,7 @@ pub(crate) fn main() {
         ["llvm-names", file, end] => crate::names::symbolizer(file, end.parse().expect("a number")),
         ["stack"] => crate::stacks::ours(),
         ["peer-stack"] => crate::stacks::peer(),
-        ["threads", count] => crate::stacks::threads(count.parse().expect("a number")),
+        ["threads", file] => crate::stacks::threads(file),
         ["workload", name, file] => {
             let dump = Rc::new(fs::read(file).expect("the dump is there"));
             println!("ms={}", best(|| run(name, &dump)));
@@ -89,6 +89,10 @@ fn prepare(folder: &Path) {
         LargePdb::gigabyte([1; 16], 1).write_to(&mut file).expect("the disk takes it");
         fs::write(folder.join("kernel.dmp"), MachineSpec::small(WIN10_X64).build().write(Store::BitmapKernel))
             .expect("the disk takes it");
+    }
+    let path = folder.join("threads.dmp");
+    if !path.exists() {
+        fs::write(path, crate::stacks::many_threads()).expect("the disk takes it");
     }
     let path = folder.join("crowded.dmp");
     if !path.exists() {
@@ -129,7 +133,7 @@ pub(crate) fn source(path: &str) -> (Rc<dyn ByteSource>, Counters) {
     (Rc::new(BlockCache::for_files(counted)), counters)
 }
 
-fn session(path: &str) -> (Session, Counters) {
+pub(crate) fn session(path: &str) -> (Session, Counters) {
     let (source, counters) = source(path);
     (Session::open(source, None).expect("the dump opens"), counters)
 }

@@ -4,7 +4,6 @@ use std::{cell::Cell, hint::black_box, ops::Range, rc::Rc, time::Instant};
 
 use dumplens_base::{Fault, Memory, ReadOutcome, Region, Searched, Va};
 use dumplens_bench::answer;
-use dumplens_engine::Session;
 use dumplens_report::protocol::{Reply, Request};
 use dumplens_testkit::calls::{BASE, Calls};
 use dumplens_unwind::{
@@ -16,7 +15,7 @@ use framehop::{
     x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64},
 };
 
-use crate::native::{best, measured};
+use crate::native::{best, measured, session};
 
 /// Functions of the program, and frames of the deep stack.
 const FUNCTIONS: u32 = 4_000;
@@ -30,15 +29,13 @@ struct World {
     ip: u64,
     stack: Vec<u8>,
     reads: Cell<u64>,
-    waypoints: Waypoints,
-    returns: Returns,
 }
 
 impl World {
     fn new() -> Self {
         let mut program = Calls::new(FUNCTIONS);
         let (ip, stack) = program.stack(FRAMES);
-        Self { program, ip, stack, reads: Cell::new(0), waypoints: Waypoints::default(), returns: Returns::default() }
+        Self { program, ip, stack, reads: Cell::new(0) }
     }
 
     fn bytes(&self, va: u64, len: usize) -> Option<&[u8]> {
@@ -69,7 +66,11 @@ impl Memory for World {
 }
 
 /// The one image, for our unwinder.
-struct One<'a>(&'a World);
+#[derive(Clone)]
+struct One<'a> {
+    world: &'a World,
+    learnt: Rc<(Waypoints, Returns)>,
+}
 
 impl CodeImage for One<'_> {
     fn base(&self) -> Va {
@@ -77,25 +78,25 @@ impl CodeImage for One<'_> {
     }
 
     fn size(&self) -> u32 {
-        self.0.program.image.len() as u32
+        self.world.program.image.len() as u32
     }
 
     fn function_table(&self) -> Option<(u32, u32)> {
-        Some((self.0.program.pdata, FUNCTIONS * 12))
+        Some((self.world.program.pdata, FUNCTIONS * 12))
     }
 
     fn read(&self, rva: u32, buf: &mut [u8]) -> Result<(), Absent> {
-        let bytes = self.0.bytes(BASE + u64::from(rva), buf.len()).ok_or(Absent { rva })?;
+        let bytes = self.world.bytes(BASE + u64::from(rva), buf.len()).ok_or(Absent { rva })?;
         buf.copy_from_slice(bytes);
         Ok(())
     }
 
     fn is_executable(&self, rva: u32) -> bool {
-        rva < self.0.program.pdata
+        rva < self.world.program.pdata
     }
 
     fn waypoints(&self) -> Option<&Waypoints> {
-        Some(&self.0.waypoints)
+        Some(&self.learnt.0)
     }
 }
 
@@ -109,21 +110,27 @@ impl Modules for One<'_> {
     }
 
     fn image(&self, _: Va) -> Option<Rc<dyn CodeImage + '_>> {
-        Some(Rc::new(Self(self.0)))
+        Some(Rc::new(self.clone()))
     }
 
     fn returns(&self) -> Option<&Returns> {
-        Some(&self.0.returns)
+        Some(&self.learnt.1)
     }
 }
 
-/// Prints the rate, and reads for each frame of one walk.
-fn report(world: &World, mut walk: impl FnMut() -> usize) {
-    assert_eq!(walk(), FRAMES as usize, "all frames are found");
-    world.reads.set(0);
-    walk();
-    println!("reads={}", world.reads.get() as f64 / f64::from(FRAMES));
-    println!("per_second={}", f64::from(FRAMES) / best(&mut walk) * 1e3);
+/// Prints the rates of a first walk and of later ones, and the reads for each frame of both: a walker is made anew for the
+/// first, and remembers what it likes for the others.
+fn report<W: FnMut() -> usize>(world: &World, walker: impl Fn() -> W) {
+    let counted = |walk: &mut W| {
+        world.reads.set(0);
+        assert_eq!(walk(), FRAMES as usize, "all frames are found");
+        world.reads.get() as f64 / f64::from(FRAMES)
+    };
+    let per_second = |ms: f64| f64::from(FRAMES) / ms * 1e3;
+    let mut walk = walker();
+    println!("first_reads={}\nreads={}", counted(&mut walk), counted(&mut walk));
+    println!("first_per_second={}", per_second(best(|| walker()())));
+    println!("per_second={}", per_second(best(walk)));
 }
 
 /// Our unwinder.
@@ -137,7 +144,10 @@ pub(crate) fn ours() {
         most_frames: MAX_UNWOUND_FRAMES,
     };
     let registers = Registers::new(Va(world.ip), Va(STACK));
-    report(&world, || walk_x64(&world, &One(&world), &registers, &options).frames.len());
+    report(&world, || {
+        let image = One { world: &world, learnt: Rc::default() };
+        move || walk_x64(image.world, &image, &registers, &options).frames.len()
+    });
 }
 
 /// The peer's view of the image's sections.
@@ -176,34 +186,45 @@ pub(crate) fn peer() {
     let mut unwinder: UnwinderX86_64<Vec<u8>> = UnwinderX86_64::new();
     let end = BASE + world.program.image.len() as u64;
     unwinder.add_module(Module::new("calls.exe".into(), BASE..end, BASE, Sections(&world.program)));
-    let mut cache: CacheX86_64 = CacheX86_64::new();
     report(&world, || {
-        let mut read = |at: u64| {
-            let bytes = world.bytes(at, 8).ok_or(())?;
-            Ok(u64::from_le_bytes(bytes.try_into().map_err(|_| ())?))
-        };
-        let registers = UnwindRegsX86_64::new(world.ip, STACK, 0);
-        let mut frames = unwinder.iter_frames(world.ip, registers, &mut cache, &mut read);
-        let mut count = 0;
-        while let Ok(Some(frame)) = frames.next() {
-            black_box(frame.address());
-            count += 1;
+        let (unwinder, world) = (&unwinder, &world);
+        let mut cache: CacheX86_64 = CacheX86_64::new();
+        move || {
+            let mut read = |at: u64| {
+                let bytes = world.bytes(at, 8).ok_or(())?;
+                Ok(u64::from_le_bytes(bytes.try_into().map_err(|_| ())?))
+            };
+            let registers = UnwindRegsX86_64::new(world.ip, STACK, 0);
+            let mut frames = unwinder.iter_frames(world.ip, registers, &mut cache, &mut read);
+            let mut count = 0;
+            while let Ok(Some(frame)) = frames.next() {
+                black_box(frame.address());
+                count += 1;
+            }
+            count
         }
-        count
     });
 }
 
-/// A dump with so many threads of twenty frames: all stacks, walked and grouped as the command line shows them.
-pub(crate) fn threads(count: u32) {
-    let dump = Rc::new(Calls::new(FUNCTIONS).minidump(count, 20));
+/// Threads of that dump, and frames of each.
+const THREADS: u32 = 10_000;
+const DEPTH: u32 = 20;
+
+/// A dump with very many threads.
+pub(crate) fn many_threads() -> Vec<u8> {
+    Calls::new(FUNCTIONS).minidump(THREADS, DEPTH)
+}
+
+/// All stacks of that dump, walked and grouped as the command line shows them.
+pub(crate) fn threads(file: &str) {
     measured(|| {
         let started = Instant::now();
-        let mut session = Session::open(dump, None).expect("the dump opens");
+        let (mut session, counters) = session(file);
         println!("open_ms={}", started.elapsed().as_secs_f64() * 1e3);
         let Reply::Stacks(groups) = answer(&mut session, Request::Stacks) else { panic!("no stacks") };
         println!("groups={}", groups.len());
         let frames: usize = groups.iter().map(|group| group.threads.len() * group.stack.frames.len()).sum();
-        assert_eq!(frames, 20 * count as usize, "every frame of every thread is found");
-        println!("frames={frames}");
+        assert_eq!(frames, (THREADS * DEPTH) as usize, "every frame of every thread is found");
+        println!("frames={frames}\nread={}\nreads={}", counters.0.get(), counters.1.get());
     });
 }

@@ -5,6 +5,9 @@ use super::{Absent, CodeImage, Register, RuntimeFunction, Stop, v3};
 /// Most records that are followed from one function to its primary one. Compilers write two or three.
 pub(super) const MAX_CHAIN: usize = 32;
 
+/// Bytes in front of the codes.
+const HEAD: usize = 4;
+
 /// `UNWIND_INFO`.
 ///
 /// Source: "x64 exception handling" and, for version 3, "x64 unwind information v3" in Microsoft's C++ documentation;
@@ -94,19 +97,28 @@ impl UnwindInfo {
     /// [`Stop::InfoUnreadable`], [`Stop::Version`], or [`Stop::Invalid`] for codes that are not defined or run over
     /// the end of the record.
     pub fn read(image: &(impl CodeImage + ?Sized), rva: u32) -> Result<Self, Stop> {
+        /// Most records are no longer: one read does.
+        const SHORT: usize = 32;
         let absent = |absent: Absent| Stop::InfoUnreadable { rva: absent.rva };
-        let mut head = [0; 4];
-        image.read(rva, &mut head).map_err(absent)?;
-        let [first, prolog_size, slots, frame] = head;
+        let mut room = [0; HEAD + 2 * u8::MAX as usize];
+        let mut known = SHORT;
+        if image.read(rva, room.get_mut(..known).unwrap_or_default()).is_err() {
+            known = HEAD;
+            image.read(rva, room.get_mut(..known).unwrap_or_default()).map_err(absent)?;
+        }
+        let [first, prolog_size, slots, frame, ..] = room;
+        let head = [first, prolog_size, slots, frame];
         let (version, flags) = (first & 7, first >> 3);
         if !matches!(version, 1..=3) {
             return Err(Stop::Version { rva, version });
         }
         let overflow = Stop::Invalid { rva, what: "it runs over the end of the image" };
-        let codes_rva = rva.checked_add(4).ok_or(overflow)?;
-        let mut room = [0; 2 * u8::MAX as usize];
-        let bytes = room.get_mut(..usize::from(slots).saturating_mul(2)).unwrap_or_default();
-        image.read(codes_rva, bytes).map_err(absent)?;
+        let codes_rva = rva.checked_add(HEAD as u32).ok_or(overflow)?;
+        let end = usize::from(slots).saturating_mul(2).saturating_add(HEAD);
+        if end > known {
+            image.read(codes_rva, room.get_mut(HEAD..end).unwrap_or_default()).map_err(absent)?;
+        }
+        let bytes = room.get(HEAD..end).unwrap_or_default();
         let body = match version {
             3 => v3::body(bytes, head, rva)?,
             _ => Body {

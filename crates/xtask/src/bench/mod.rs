@@ -58,6 +58,20 @@ impl Bench {
         Ok(runs.into_iter().map(|runs| medians(runs).collect()).collect())
     }
 
+    /// What a script that measures the page, which must have been built, prints of files in the folder: one value.
+    fn page(&self, script: &str, files: &[&str]) -> Result<serde_json::Value> {
+        let (node, folder, chromium) = browser::set_up()?;
+        let text = run::output(
+            Command::new(node)
+                .arg(script)
+                .args(files.iter().map(|name| self.folder.join(name)))
+                .current_dir(folder)
+                .env("DUMPLENS_DIST", root().join("dist"))
+                .env("CHROMIUM", chromium),
+        )?;
+        serde_json::from_str(&text).map_err(|error| format!("{error} in {text}"))
+    }
+
     fn file(&self, gib: u64) -> String {
         self.folder.join(format!("bitmap-{gib}.dmp")).to_string_lossy().into_owned()
     }
@@ -222,6 +236,7 @@ fn in_the_browser(bench: &Bench, page: &mut String) -> Result {
         );
     }
     page.push('\n');
+    stacks::in_the_browser(bench, page)?;
     names::large_in_the_browser(bench, page)
 }
 

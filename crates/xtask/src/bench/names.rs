@@ -1,9 +1,9 @@
 //! Names from PDBs, beside other readers, and what a large PDB costs.
 
-use std::{fmt::Write as _, path::PathBuf, process::Command};
+use std::{fmt::Write as _, path::PathBuf};
 
 use super::{Bench, Numbers};
-use crate::{Result, browser, root, run};
+use crate::Result;
 
 /// PDBs of the data set, and about where their images' code ends.
 const PDBS: [(&str, u32); 4] = [
@@ -125,16 +125,7 @@ pub(super) fn large(bench: &Bench, page: &mut String) -> Result {
 
 /// The same PDB dropped on the page.
 pub(super) fn large_in_the_browser(bench: &Bench, page: &mut String) -> Result {
-    let (node, folder, chromium) = browser::set_up()?;
-    let text = run::output(
-        Command::new(node)
-            .arg("bench-pdb.mjs")
-            .args(["kernel.dmp", "ntkrnlmp.pdb"].map(|name| bench.folder.join(name)))
-            .current_dir(folder)
-            .env("DUMPLENS_DIST", root().join("dist"))
-            .env("CHROMIUM", chromium),
-    )?;
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| format!("{error} in {text}"))?;
+    let value = bench.page("bench-pdb.mjs", &["kernel.dmp", "ntkrnlmp.pdb"])?;
     let get = |name: &str| value[name].as_f64().unwrap_or(f64::NAN);
     let _ = writeln!(
         page,
