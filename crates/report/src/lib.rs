@@ -14,6 +14,7 @@ pub mod frame_note;
 mod groups;
 mod hex;
 pub mod model;
+mod packed;
 pub mod protocol;
 pub mod symbols;
 pub mod text;

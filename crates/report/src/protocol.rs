@@ -195,7 +195,7 @@ pub enum Reply {
     /// To [`Request::Stack`].
     Stack(ThreadStack),
     /// To [`Request::Stacks`].
-    Stacks(Vec<StackGroup>),
+    Stacks(#[serde(with = "crate::packed")] Vec<StackGroup>),
     /// To [`Request::Contexts`].
     Contexts(Vec<ContextChoice>),
     /// To [`Request::Streams`].

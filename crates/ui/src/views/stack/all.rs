@@ -65,7 +65,14 @@ fn Groups(groups: Signal<Vec<StackGroup>>) -> impl IntoView {
     let opened = Opened::new(BTreeSet::new());
     let (filter, most) = (RwSignal::new(String::new()), RwSignal::new(PAGE));
     let searched = Memo::new(move |_| groups.with(|groups| groups.iter().map(Searched::of).collect::<Vec<_>>()));
-    let shown = Memo::new(move |_| searched.with(|searched| matching(searched, &filter.get())));
+    // What is searched is put together for the first filter: of very many stacks that takes a while.
+    let shown = Memo::new(move |_| {
+        let filter = filter.get();
+        if filter.trim().is_empty() {
+            return groups.with(|groups| (0..groups.len()).collect());
+        }
+        searched.with(|searched| matching(searched, &filter))
+    });
     // The engine read processes and threads to walk the stacks: who owns a thread costs nothing more.
     app.load_processes();
     app.load_threads();
