@@ -49,6 +49,26 @@ pub(crate) fn x86_call(code: [u8; LONGEST_CALL as usize], machine: Machine) -> C
     if is_call { CallSite::Call } else { CallSite::NotCall }
 }
 
+/// Bytes before a return address that may belong to a call which the system rewrites.
+pub(crate) const LONGEST_REWRITTEN: usize = 12;
+
+/// Whether the bytes of an image's file before a return address end in a call, or in one that the x64 system rewrites when
+/// it loads the image: calls through memory become direct calls or go by way of a retpoline.
+///
+/// Source: "Mitigating Spectre variant 2 with Retpoline on Windows" by Microsoft, and the return addresses in a real dump
+/// beside the files of its drivers.
+pub(crate) fn file_call(code: [u8; LONGEST_REWRITTEN], machine: Machine) -> CallSite {
+    let [a, b, c, _, _, d, e, f, g, h, i, j] = code;
+    // call [rip+n] becomes a direct call, five bytes long, and a nop.
+    let shortened = matches!([f, g, h], [0xff, 0x15, _] | [0x48, 0xff, 0x15]);
+    // call [rip+n]; nop becomes mov r10, [rip+n]; call.
+    let lengthened = matches!([a, b, c], [0x48, 0xff, 0x15]) && matches!([f, g, h, i, j], [0x0f, 0x1f, 0x44, 0, 0]);
+    if machine == Machine::X64 && (shortened || lengthened) {
+        return CallSite::Call;
+    }
+    x86_call([d, e, f, g, h, i, j], machine)
+}
+
 /// Bytes of SIB and displacement after a ModRM byte, in 32- and 64-bit addressing. A SIB with base 101 and mod 0 takes
 /// four more; compilers do not call through such an operand.
 const fn operand_tail(modrm: u8) -> u8 {
@@ -134,6 +154,23 @@ mod tests {
         assert_eq!(after(&[0x90, 0x90, 0x90, 0x90, 0x90, 0xff, 0xe0], Machine::X64), CallSite::NotCall, "jmp rax");
         assert_eq!(call_site(&Code(&[]), Machine::X64, Va(0x1007)), CallSite::Unknown);
         assert_eq!(call_site(&Code(&[]), Machine::X64, Va(3)), CallSite::NotCall);
+    }
+
+    #[test]
+    fn calls_that_the_system_rewrites_are_known_in_files() {
+        let at_end = |code: &[u8]| {
+            let mut before = [0xcc; LONGEST_REWRITTEN];
+            before[LONGEST_REWRITTEN - code.len()..].copy_from_slice(code);
+            file_call(before, Machine::X64)
+        };
+        assert_eq!(at_end(&[0x48, 0xff, 0x15, 1, 2, 3, 4]), CallSite::Call, "as it is in the file");
+        assert_eq!(at_end(&[0xff, 0x15, 1, 2, 3]), CallSite::Call, "call [rip+n] that became call n; nop");
+        assert_eq!(at_end(&[0x48, 0xff, 0x15, 1, 2]), CallSite::Call, "the same with a prefix");
+        let with_nop = [0x48, 0xff, 0x15, 1, 2, 3, 4, 0x0f, 0x1f, 0x44, 0, 0];
+        assert_eq!(at_end(&with_nop), CallSite::Call, "that became mov r10, [rip+n]; call n");
+        assert_eq!(at_end(&with_nop[..11]), CallSite::NotCall);
+        assert_eq!(at_end(&[0x0f, 0x1f, 0x44, 0, 0]), CallSite::NotCall);
+        assert_eq!(at_end(&[0xff, 0x25, 1, 2, 3]), CallSite::NotCall, "jmp [rip+n]");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use dumplens_base::{Fault, Machine, Memory, MemoryExt, Va};
 use crate::{
     Bounds, CallSite, Entered, Frame, FramePointers, Gap, MAX_FRAMES, MAX_UNWOUND_FRAMES, Modules, Options, Reason,
     Registers, Stack, Stop, Target, Trust,
-    call_site::{LONGEST_CALL, arm64_call, call_site, x86_call},
+    call_site::{LONGEST_REWRITTEN, arm64_call, call_site, file_call},
     known::{Caller, Known},
     x64::{self, At, CodeImage, Rule},
 };
@@ -267,9 +267,9 @@ impl<'a> Walker<'a> {
                 image.read(rva.checked_sub(4)?, &mut code).ok()?;
                 return Some(arm64_call(u32::from_le_bytes(code)));
             }
-            let mut code = [0; LONGEST_CALL as usize];
-            image.read(rva.checked_sub(LONGEST_CALL as u32)?, &mut code).ok()?;
-            Some(x86_call(code, self.machine))
+            let mut code = [0; LONGEST_REWRITTEN];
+            image.read(rva.checked_sub(LONGEST_REWRITTEN as u32)?, &mut code).ok()?;
+            Some(file_call(code, self.machine))
         };
         from_image().unwrap_or(known)
     }
@@ -293,10 +293,12 @@ impl<'a> Walker<'a> {
     }
 
     /// Whether x64 code at `address`, to which a certain step led, has called nothing: it was interrupted, or has not
-    /// begun. Wine's exception dispatcher stands on such code as if it had been called from there.
+    /// begun. Wine's exception dispatcher stands on such code as if it had been called from there. Only memory proves it:
+    /// the system rewrites calls of the file.
     fn was_interrupted(&self, address: Va, call: CallSite) -> bool {
         matches!(self.known, Known::X64(_))
             && call == CallSite::NotCall
+            && call_site(self.memory, self.machine, address) == CallSite::NotCall
             && self.modules.target(address) == Target::Code
             && self.image(address).is_some_and(|(image, rva)| image.is_executable(rva))
     }

@@ -7,7 +7,7 @@ mod built;
 use std::rc::Rc;
 
 use built::{BASE, Built, One, SIZE, STACK, Words};
-use dumplens_base::{Fault, Va};
+use dumplens_base::{Fault, Memory, ReadOutcome, Region, Va};
 use dumplens_unwind::{
     Bounds, CallSite, FramePointers, MAX_UNWOUND_FRAMES, OTHER_STACKS, Options, Reason, Stop, Trust, walk_x64,
     x64::{self, At, Register, Registers, Rule, step},
@@ -401,6 +401,22 @@ fn a_call_to_nowhere_leaves_the_caller_s_registers() {
     assert_eq!((walked.stop, &walked.gaps[..]), (Stop::EndOfStack, &[][..]));
 }
 
+/// A stack, and the image in memory as well.
+struct Loaded<'a>(Words, &'a Built);
+
+impl Memory for Loaded<'_> {
+    fn read(&self, va: Va, buf: &mut [u8]) -> ReadOutcome {
+        match va.offset_from(Va(BASE)).and_then(|rva| u32::try_from(rva).ok()) {
+            Some(rva) if x64::CodeImage::read(self.1, rva, buf).is_ok() => ReadOutcome::complete(buf.len()),
+            _ => self.0.read(va, buf),
+        }
+    }
+
+    fn next_region(&self, va: Va) -> Option<Region> {
+        self.0.next_region(va)
+    }
+}
+
 #[test]
 fn code_that_called_nothing_was_interrupted() {
     let mut image = program();
@@ -409,7 +425,12 @@ fn code_that_called_nothing_was_interrupted() {
     let (in_dispatcher, in_f) = (image.call(0x3050), image.call(0x1080));
     // A leaf, which the call before its return address proves; then g at its first instruction.
     let stack = vec![in_dispatcher, 1, BASE + 0x2000, in_f, 3, 4, 5, 6, 0xbb, 0];
-    let walked_from = |image: &Built, rip| walked(Some(image.clone()), stack.clone(), at(rip, 0));
+    let walked_from = |image: &Built, rip| {
+        let (memory, images) = (Loaded(Words(stack.clone()), image), One(Some(Rc::new(image.clone()))));
+        walk_x64(&memory, &images, &at(rip, 0), &options(stack.len()))
+    };
+    let in_file = walked(Some(image.clone()), stack.clone(), at(0x5000, 0));
+    assert!(!in_file.frames[2].interrupted, "a file does not prove it: the system may have written a call there");
     let walked = walked_from(&image, 0x5000);
     assert_eq!(found(&walked)[1..], [(0x3050, Trust::Unwind), (0x2000, Trust::Unwind), (0x1080, Trust::Unwind)]);
     assert_eq!(walked.frames.iter().map(|frame| frame.interrupted).collect::<Vec<_>>(), [true, false, true, false]);
