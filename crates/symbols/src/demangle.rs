@@ -1,6 +1,6 @@
 //! Names as people read them.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use cpp_demangle::DemangleOptions;
 use msvc_demangler::DemangleFlags;
@@ -45,15 +45,15 @@ pub fn demangle(name: &str, style: Style) -> Option<String> {
 }
 
 /// [`demangle`]d, or as it is.
-pub(crate) fn readable(name: &str) -> String {
-    demangle(name, Style::Name).unwrap_or_else(|| name.to_owned())
+pub(crate) fn readable(name: &str) -> Cow<'_, str> {
+    demangle(name, Style::Name).map_or(Cow::Borrowed(name), Cow::Owned)
 }
 
 /// [`demangle`]d, or without what compilers for 32-bit x86 put around names of C to tell calling conventions apart:
 /// `_main`, `_CloseHandle@4`, `@fast@8`, `vector@@16`.
-pub(crate) fn readable_x86(name: &str) -> String {
+pub(crate) fn readable_x86(name: &str) -> Cow<'_, str> {
     if let Some(plain) = demangle(name, Style::Name) {
-        return plain;
+        return Cow::Owned(plain);
     }
     let (start, bytes) = match name.rsplit_once('@') {
         Some((start, bytes)) if !bytes.is_empty() && bytes.bytes().all(|byte| byte.is_ascii_digit()) => (start, true),
@@ -61,7 +61,7 @@ pub(crate) fn readable_x86(name: &str) -> String {
     };
     let plain = if bytes { start.strip_suffix('@').or_else(|| start.strip_prefix('@')) } else { None };
     let plain = plain.or_else(|| start.strip_prefix('_')).unwrap_or(name);
-    if plain.is_empty() { name.to_owned() } else { plain.to_owned() }
+    Cow::Borrowed(if plain.is_empty() { name } else { plain })
 }
 
 fn msvc(name: &str, style: Style) -> Option<String> {

@@ -11,10 +11,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use dumplens_base::{ByteSource as _, Source};
 use pdb2::{PDB, SourceSlice, SourceView, StreamIndex};
 
-use super::stream::PageMap;
+use super::stream::{PageMap, Pages};
 use crate::{SymbolError, SymbolErrorKind};
 
 /// Most bytes of a stream directory: that of a file of 64 GiB in pages of 4 KiB.
@@ -106,7 +105,7 @@ impl Container {
     ///
     /// # Errors
     /// Files that are no PDB of version 7 are refused by name; a directory that does not fit the file is damaged.
-    pub(crate) fn open(source: &Source) -> Result<Self, SymbolError> {
+    pub(crate) fn open(source: &Pages) -> Result<Self, SymbolError> {
         let mut head = vec![0; usize::try_from(source.len().min(HEAD)).unwrap_or(0)];
         source.read_at(0, &mut head)?;
         refuse(&head)?;
@@ -164,7 +163,7 @@ impl Feed {
     }
 
     /// Fetches what is wanted.
-    fn answer(&self, source: &Source) -> Result<(), SymbolError> {
+    fn answer(&self, source: &Pages) -> Result<(), SymbolError> {
         let slices = self.wanted();
         let len = total(&slices);
         // No page serves twice: what is larger than the file, or lies behind its end, is not there.

@@ -13,7 +13,7 @@ const HEADER: u64 = 64;
 const MODULE: u64 = 64;
 /// Most modules: their numbers have 16 bits.
 const MODULES: u64 = 1 << 16;
-/// Most contributions that are kept: 1 MiB of them.
+/// Most contributions that are kept: 768 KiB of them.
 const TABLE: u64 = 1 << 16;
 /// Look-ups after which all are read, if they are few; more for each 256 of them.
 const PATIENCE: u64 = 32;
@@ -58,9 +58,17 @@ pub(crate) struct ModuleEntry {
 /// Code or data that one module contributes to a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Contribution {
+    pub(crate) section: u16,
+    pub(crate) module: u16,
     pub(crate) offset: u32,
     pub(crate) size: u32,
-    pub(crate) module: u16,
+}
+
+impl Contribution {
+    /// Where it ends.
+    pub(crate) const fn end(&self) -> u32 {
+        self.offset.saturating_add(self.size)
+    }
 }
 
 /// What stands at an address.
@@ -68,6 +76,8 @@ pub(crate) struct Contribution {
 pub(crate) struct Placed {
     /// The contribution there.
     pub(crate) here: Option<Contribution>,
+    /// From where on the same holds: where the contribution begins, or the one before ends.
+    pub(crate) low: u32,
     /// Where the next one begins, in the same section.
     pub(crate) next: Option<u32>,
 }
@@ -89,7 +99,7 @@ pub(crate) struct Dbi {
     /// Contributions that were read one by one.
     asked: Cell<u64>,
     /// All contributions, once enough were asked for to pay for it.
-    table: OnceCell<Vec<(u16, Contribution)>>,
+    table: OnceCell<Vec<Contribution>>,
 }
 
 /// The modules met so far: the records have no index, so each is read once, up to the one that is asked for.
@@ -195,7 +205,7 @@ impl Dbi {
         Ok(String::from_utf8_lossy(&name).into_owned())
     }
 
-    fn contribution(&self, index: u64) -> Result<(u16, Contribution), SymbolError> {
+    fn contribution(&self, index: u64) -> Result<Contribution, SymbolError> {
         if let Some(table) = self.table.get() {
             let found = usize::try_from(index).ok().and_then(|index| table.get(index));
             return found.copied().ok_or(SymbolError::missing("section contribution"));
@@ -232,31 +242,34 @@ impl Dbi {
         self.count_up(count);
         while low < high {
             let middle = low.midpoint(high);
-            let (its, contribution) = self.contribution(middle)?;
-            if (its, contribution.offset) <= (section, offset) { low = middle.saturating_add(1) } else { high = middle }
+            let its = self.contribution(middle)?;
+            if (its.section, its.offset) <= (section, offset) { low = middle.saturating_add(1) } else { high = middle }
         }
-        let mut placed = Placed { here: None, next: None };
+        let mut placed = Placed { here: None, low: 0, next: None };
         if low < count {
-            let (its, contribution) = self.contribution(low)?;
-            placed.next = (its == section).then_some(contribution.offset);
+            let next = self.contribution(low)?;
+            placed.next = (next.section == section).then_some(next.offset);
         }
         if let Some(before) = low.checked_sub(1) {
-            let (its, contribution) = self.contribution(before)?;
-            let inside = its == section && offset.wrapping_sub(contribution.offset) < contribution.size;
-            placed.here = inside.then_some(contribution);
+            let before = self.contribution(before)?;
+            if before.section == section {
+                let inside = offset.wrapping_sub(before.offset) < before.size;
+                placed.low = if inside { before.offset } else { before.end() };
+                placed.here = inside.then_some(before);
+            }
         }
         Ok(placed)
     }
 }
 
-/// The section and the contribution in a record.
-fn contribution(record: &[u8]) -> Option<(u16, Contribution)> {
+/// The contribution in a record.
+fn contribution(record: &[u8]) -> Option<Contribution> {
     let mut record = Bytes::new(record, 0);
     let section = record.u16("section").ok()?;
     record.skip(2, "padding").ok()?;
     let (offset, size) = (record.u32("offset").ok()?, record.u32("size").ok()?);
     record.skip(4, "characteristics").ok()?;
-    Some((section, Contribution { offset, size, module: record.u16("module").ok()? }))
+    Some(Contribution { section, module: record.u16("module").ok()?, offset, size })
 }
 
 /// The text at `at`, up to its NUL.

@@ -195,7 +195,7 @@ impl PdbFile {
     fn program(&self, at: u32) -> Result<Rc<str>, SymbolError> {
         let texts = &self.frames()?.texts;
         if let Some(text) = texts.get(at) {
-            return Ok(Rc::clone(&text));
+            return Ok(text);
         }
         let text = self.text(at, PROGRAM, "frame program")?.ok_or(SymbolError::missing("names (/names)"))?;
         texts.insert(at, Rc::clone(&text), text.len());

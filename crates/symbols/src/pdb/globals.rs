@@ -107,32 +107,43 @@ impl Names {
         for index in self.bucket(name)? {
             let at = self.start.saturating_add(index.saturating_mul(8));
             let Some(offset) = self.stream.u32(at, "hash of a name")?.checked_sub(1) else { continue };
-            let bytes = record(records, offset.into())?;
-            let (kind, data) = records::split(&bytes);
-            let Some(record) = records::parse(kind, data, records.file_offset(offset.into()))? else { continue };
-            let its = match record {
-                Record::Public { name, .. }
-                | Record::Procedure { name, .. }
-                | Record::Thunk { name, .. }
-                | Record::Data { name, .. }
-                | Record::Typedef { name, .. }
-                | Record::Reference { name, .. } => name,
-                Record::Separated { .. } => continue,
-            };
-            if its == name
-                && let Some(answer) = found(record)?
-            {
-                return Ok(Some(answer));
+            let answer = record(records, offset.into(), |kind, data| {
+                match records::parse(kind, data, records.file_offset(offset.into()))? {
+                    Some(record) if record.name() == Some(name) => found(record),
+                    _ => Ok(None),
+                }
+            })?;
+            if answer.is_some() {
+                return Ok(answer);
             }
         }
         Ok(None)
     }
 }
 
-/// The record at `at` of a stream of records, without its length.
-pub(crate) fn record(stream: &PdbStream, at: u64) -> Result<Vec<u8>, SymbolError> {
+/// What `read` makes of the kind and the bytes of the record at `at` of a stream of records.
+pub(crate) fn record<T>(
+    stream: &PdbStream,
+    at: u64,
+    read: impl FnOnce(u16, &[u8]) -> Result<T, SymbolError>,
+) -> Result<T, SymbolError> {
+    /// Most records are shorter: one look at the file gives them whole.
+    const SHORT: usize = 128;
+    let mut short = [0; SHORT];
+    let left = usize::try_from(stream.len().saturating_sub(at)).unwrap_or(SHORT).min(SHORT);
+    let short = short.get_mut(..left).unwrap_or_default();
+    // What stands behind the record may be damaged; then the record is read for itself.
+    if stream.read(at, short, "symbol").is_ok()
+        && let Some((len, rest)) = short.split_first_chunk()
+        && let Some(record) = rest.get(..u16::from_le_bytes(*len).into())
+    {
+        let (kind, data) = records::split(record);
+        return read(kind, data);
+    }
     let len = u16::from_le_bytes(stream.array(at, "length of a symbol")?);
-    stream.vec(at.saturating_add(2), len.into(), RECORD, "symbol")
+    let bytes = stream.vec(at.saturating_add(2), len.into(), RECORD, "symbol")?;
+    let (kind, data) = records::split(&bytes);
+    read(kind, data)
 }
 
 /// The hash of names in symbol tables: folds four bytes at a time and forgets the case of letters.
@@ -166,10 +177,24 @@ pub(crate) struct Publics {
 }
 
 /// A public symbol at or below an address.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Nearest {
     pub(crate) place: Place,
-    pub(crate) name: Vec<u8>,
+    /// Where its record stands.
+    record: u64,
+}
+
+impl Nearest {
+    /// Its name.
+    pub(crate) fn name(&self, records: &PdbStream) -> Result<String, SymbolError> {
+        record(records, self.record, |kind, data| match records::parse(kind, data, records.file_offset(self.record))? {
+            Some(Record::Public { name, .. }) => Ok(String::from_utf8_lossy(name).into_owned()),
+            _ => {
+                let offset = records.file_offset(self.record);
+                Err(SymbolError::invalid("kind of a public symbol", offset, kind.into()))
+            }
+        })
+    }
 }
 
 impl Publics {
@@ -189,7 +214,7 @@ impl Publics {
     fn count_up(&self, records: &PdbStream) {
         let asked = self.asked.get().saturating_add(1);
         self.asked.set(asked);
-        let fits = (self.count as usize).saturating_mul(2 * size_of::<(Place, u32)>()) <= self.budget;
+        let fits = self.count.saturating_mul(size_of::<(Place, u32, u32)>() as u64) <= self.budget as u64;
         if fits && asked == PATIENCE.saturating_add(records.len() >> 16) {
             // What is damaged is found again where it is asked for.
             if let Ok(table) = self.read_table(records) {
@@ -200,29 +225,34 @@ impl Publics {
 
     /// Places come from one pass over the records, the order from the map of addresses.
     fn read_table(&self, records: &PdbStream) -> Result<Vec<(Place, u32)>, SymbolError> {
-        let mut places = Vec::new();
+        let count = usize::try_from(self.count).unwrap_or(0);
+        let mut table = Vec::with_capacity(count);
+        let mut map = Window::new(&self.stream, self.stream.len());
+        for index in 0..self.count {
+            let entry = map.get(self.map.saturating_add(index.saturating_mul(4)), 4, "address map")?;
+            let record = Bytes::new(entry, 0).u32("address map")?;
+            table.push((Place { section: 0, offset: 0 }, record));
+        }
+        let mut order: Vec<u32> = (0..).take(count).collect();
+        let record = |index: &u32| table.get(*index as usize).map_or(0, |(_, record)| *record);
+        order.sort_unstable_by_key(record);
         let mut window = Window::new(records, records.len());
         let mut at = 0;
-        while at < window.end() && (places.len() as u64) < self.count {
-            let (kind, data, next) = records::at(&mut window, at)?;
-            if let Some(Record::Public { place, .. }) = records::parse(kind, data, 0)? {
-                places.push((u32::try_from(at).unwrap_or(u32::MAX), place));
+        for index in order {
+            let Some((its, wanted)) = table.get_mut(index as usize) else { continue };
+            let wanted = u64::from(*wanted);
+            // Records of other kinds stand between.
+            while at < wanted {
+                (.., at) = records::at(&mut window, at)?;
             }
-            at = next;
-        }
-        let map = self.stream.vec(self.map, self.count.saturating_mul(4), u32::MAX.into(), "address map")?;
-        let mut table = Vec::with_capacity(map.len() / 4);
-        for offset in map.as_chunks::<4>().0 {
-            let offset = u32::from_le_bytes(*offset);
-            let found = places.binary_search_by_key(&offset, |(at, _)| *at).ok().and_then(|index| places.get(index));
-            let Some((_, place)) = found else {
-                return Err(SymbolError::invalid(
-                    "address map of the publics",
-                    self.stream.file_offset(self.map),
-                    offset.into(),
-                ));
-            };
-            table.push((*place, offset));
+            let (kind, data, _) = records::at(&mut window, at)?;
+            match records::parse(kind, data, 0)? {
+                Some(Record::Public { place, .. }) if at == wanted => *its = place,
+                _ => {
+                    let offset = self.stream.file_offset(self.map);
+                    return Err(SymbolError::invalid("address map of the publics", offset, wanted));
+                }
+            }
         }
         Ok(table)
     }
@@ -283,13 +313,7 @@ impl Publics {
             }
             index = before;
         }
-        let at = self.offset(index)?;
-        let bytes = record(records, at)?;
-        let (kind, data) = records::split(&bytes);
-        match records::parse(kind, data, records.file_offset(at))? {
-            Some(Record::Public { name, .. }) => Ok((Some(Nearest { place: its, name: name.to_vec() }), next)),
-            _ => Err(SymbolError::invalid("kind of a public symbol", records.file_offset(at), kind.into())),
-        }
+        Ok((Some(Nearest { place: its, record: self.offset(index)? }), next))
     }
 }
 

@@ -17,15 +17,17 @@ const NO_LINE: [u32; 2] = [0xfe_efee, 0xf0_0f00];
 /// Most bytes of one part that are read at once.
 const PART: u64 = 64 << 20;
 
-/// Lines of a contiguous piece of code, not read yet.
+/// Size of what stands before the blocks of lines: kind and size of the part, and which code it is for.
+const HEAD: u64 = 20;
+
+/// Lines of a contiguous piece of code, not read yet. There may be a hundred thousand.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part {
-    pub(crate) place: Place,
+    pub(crate) section: u16,
+    pub(crate) offset: u32,
     pub(crate) len: u32,
-    /// Where the blocks stand in the module's stream, and their bytes.
-    at: u64,
-    size: u32,
-    columns: bool,
+    /// Where it stands in the module's stream.
+    at: u32,
 }
 
 /// From `start` on, up to `end` (offsets in a section), code comes from this line.
@@ -71,7 +73,8 @@ pub(crate) fn parts(stream: &PdbStream, start: u64, end: u64) -> (Parts, Option<
             }
         }
     }
-    parts.lines.sort_by_key(|part| part.place);
+    parts.lines.sort_by_key(Part::place);
+    parts.lines.shrink_to_fit();
     (parts, error)
 }
 
@@ -91,10 +94,11 @@ fn part(stream: &PdbStream, at: u64, end: u64, parts: &mut Parts) -> Result<u64,
             let mut head = Bytes::new(&head, stream.file_offset(body));
             let offset = head.u32("offset of lines")?;
             let section = head.u16("section of lines")?;
-            let columns = head.u16("flags of lines")? & 1 != 0;
+            head.skip(2, "flags of lines")?;
             let len = head.u32("length of lines")?;
-            let (at, size) = (body.saturating_add(12), size.saturating_sub(12));
-            parts.lines.push(Part { place: Place { section, offset }, len, at, size, columns });
+            // Streams have less than 4 GiB.
+            let at = u32::try_from(at).unwrap_or(u32::MAX);
+            parts.lines.push(Part { section, offset, len, at });
         }
         CHECKSUMS => parts.files = parts.files.or(Some((body, size))),
         INLINEES => parts.inlinees.push((body, size)),
@@ -104,31 +108,51 @@ fn part(stream: &PdbStream, at: u64, end: u64, parts: &mut Parts) -> Result<u64,
 }
 
 impl Part {
+    /// Where its code begins.
+    pub(crate) const fn place(&self) -> Place {
+        Place { section: self.section, offset: self.offset }
+    }
+
+    /// Where its code ends, in its section.
+    pub(crate) const fn end(&self) -> u32 {
+        self.offset.saturating_add(self.len)
+    }
+
     /// The rows, sorted by address.
     pub(crate) fn rows(&self, stream: &PdbStream) -> Result<Vec<Row>, SymbolError> {
-        let bytes = stream.vec(self.at, self.size.into(), PART, "lines")?;
-        let mut bytes = Bytes::new(&bytes, stream.file_offset(self.at));
+        let at = u64::from(self.at);
+        let head = stream.array::<{ HEAD as usize }>(at, "lines")?;
+        let mut head = Bytes::new(&head, stream.file_offset(at));
+        head.skip(4, "kind of lines")?;
+        // Which code it is for is counted in.
+        let size = u64::from(head.u32("size of lines")?).saturating_sub(HEAD - 8);
+        head.skip(6, "place of lines")?;
+        let columns = head.u16("flags of lines")? & 1 != 0;
+        let at = at.saturating_add(HEAD);
+        let bytes = stream.vec(at, size, PART, "lines")?;
+        let mut bytes = Bytes::new(&bytes, stream.file_offset(at));
         let mut rows = Vec::new();
         while bytes.remaining() >= 12 {
             let file = bytes.u32("file of lines")?;
             let count = bytes.u32("number of lines")?;
             let size = bytes.u32("size of a block of lines")?;
             let mut block = bytes.split((size as usize).saturating_sub(12), "block of lines")?;
-            let each = if self.columns { 12 } else { 8 };
+            let each = if columns { 12 } else { 8 };
             let count = block.count(count.into(), u32::MAX.into(), each, "number of lines")?;
+            rows.reserve(count);
             for _ in 0..count {
                 let offset = block.u32("offset of a line")?;
                 let line = block.u32("line")? & 0xff_ffff;
                 let line = if NO_LINE.contains(&line) { 0 } else { line };
-                let start = self.place.offset.wrapping_add(offset);
+                let start = self.offset.wrapping_add(offset);
                 rows.push(Row { start, end: start, line, file });
             }
         }
         rows.sort_by_key(|row| row.start);
-        let end = self.place.offset.saturating_add(self.len);
-        let starts: Vec<u32> = rows.iter().skip(1).map(|row| row.start).chain([end]).collect();
-        for (row, next) in rows.iter_mut().zip(starts) {
+        let mut next = self.end();
+        for row in rows.iter_mut().rev() {
             row.end = next.max(row.start);
+            next = row.start;
         }
         Ok(rows)
     }

@@ -6,6 +6,7 @@ use dumplens_base::ByteSource as _;
 
 use super::{
     PdbFile, Place,
+    function::Described,
     module::{Form, Module},
     records::{self, Record},
     stream::Window,
@@ -98,8 +99,9 @@ impl Iterator for Procedures<'_> {
             if let Some(module) = &self.current {
                 if let Some(procedure) = module.procedures.get(self.index) {
                     self.index = self.index.saturating_add(1);
-                    let listed = self.pdb.procedure_name(module, procedure).and_then(|(name, kind, _)| {
-                        let (place, length) = (procedure.place, procedure.len);
+                    let listed = self.pdb.described(module, procedure).and_then(|described| {
+                        let (place, length) = (procedure.place(), procedure.len);
+                        let Described { name, kind, .. } = described;
                         let rva = self.pdb.places()?.rva(place)?;
                         let global = procedure.form == Form::Global;
                         Ok(ListedProcedure { module: self.module, name, place, rva, length, global, kind })
@@ -184,7 +186,7 @@ impl PdbFile {
         let mut lines = Vec::new();
         for part in module.all_lines() {
             for row in part.rows(&module.stream)? {
-                let place = Place { section: part.place.section, offset: row.start };
+                let place = Place { section: part.section, offset: row.start };
                 lines.push(LineRecord {
                     place,
                     rva: self.places()?.rva(place)?,

@@ -53,7 +53,7 @@ const NONE: u16 = u16::MAX;
 /// Most bytes of the stream with the identity.
 const INFO_LIMIT: u64 = 16 << 20;
 /// Least bytes of the file that are kept.
-const LEAST_CACHE: usize = 256 << 10;
+const LEAST_CACHE: usize = 64 << 10;
 /// Longest path of a source file.
 const PATH: usize = 32 << 10;
 
@@ -99,8 +99,9 @@ pub struct PdbFile {
     types: OnceCell<Option<Items>>,
     names: OnceCell<Option<PdbStream>>,
     frames: OnceCell<Frames>,
-    modules: Cache<u32, Module>,
-    functions: Cache<(u16, u32), Function>,
+    modules: Cache<u32, Rc<Module>>,
+    /// By section and where their answers begin.
+    functions: Cache<u64, Function>,
     files: Cache<u32, Rc<str>>,
     inlinees: Cache<u32, Rc<str>>,
 }
@@ -133,12 +134,14 @@ impl PdbFile {
     /// [`SymbolError`] if it is no PDB of format 7, or its directory or identity is damaged.
     pub fn open(source: Source, budget: usize) -> Result<Self, SymbolError> {
         let budget = budget.max(1 << 20);
-        let container = Container::open(&source)?;
+        let file = source.len();
         // Small files are read again as quickly as they are kept.
-        let cached = usize::try_from(source.len() / 6).unwrap_or(usize::MAX).clamp(LEAST_CACHE, budget / 4);
+        let cached = usize::try_from(file / 16).unwrap_or(usize::MAX).clamp(LEAST_CACHE, budget / 4);
+        let pages = Pages::new(source, cached);
+        let container = Container::open(&pages)?;
         let mut pdb = Self {
-            file: source.len(),
-            pages: Rc::new(Pages::new(source, cached)),
+            file,
+            pages: Rc::new(pages),
             budget,
             container: RefCell::new(container),
             identity: Identity { guid: [0; 16], age: 0, info_age: 0, machine: None },
@@ -274,9 +277,9 @@ impl PdbFile {
         }
         let Some(entry) = self.dbi()?.module(index)? else { return Ok(None) };
         let Some(stream) = self.stream(entry.stream)? else { return Ok(None) };
-        let module = Module::open(stream, &entry);
-        let cost = module.cost();
-        Ok(Some(self.modules.insert(index, module, cost)))
+        let module = Rc::new(Module::open(stream, &entry));
+        self.modules.insert(index, Rc::clone(&module), module.cost());
+        Ok(Some(module))
     }
 
     /// The text at `at` in the table of names; `None` if the PDB has no such table.
@@ -292,7 +295,7 @@ impl PdbFile {
     fn file_name(&self, module: &Module, file: u32) -> Result<Option<Rc<str>>, SymbolError> {
         let Some(at) = module.file(file)? else { return Ok(None) };
         if let Some(name) = self.files.get(at) {
-            return Ok(Some(Rc::clone(&name)));
+            return Ok(Some(name));
         }
         let Some(name) = self.text(at, PATH, "name of a source file")? else { return Ok(None) };
         self.files.insert(at, Rc::clone(&name), name.len());
@@ -302,14 +305,14 @@ impl PdbFile {
     /// The name of the function with that id; empty if there is none.
     fn inlinee_name(&self, id: u32) -> Result<Rc<str>, SymbolError> {
         if let Some(name) = self.inlinees.get(id) {
-            return Ok(Rc::clone(&name));
+            return Ok(name);
         }
         let types = filled(&self.types, || self.items(TYPES))?;
         let name = match filled(&self.ids, || self.items(IDS))? {
             Some(ids) => ids::function(ids, types.as_ref(), id)?,
             None => None,
         };
-        let name: Rc<str> = name.map(|name| demangle::readable(&name)).unwrap_or_default().into();
+        let name: Rc<str> = name.map(|name| Rc::from(demangle::readable(&name))).unwrap_or_default();
         self.inlinees.insert(id, Rc::clone(&name), name.len());
         Ok(name)
     }
@@ -321,17 +324,21 @@ impl PdbFile {
     pub fn lookup(&self, rva: u32) -> Result<Option<Location>, SymbolError> {
         let Some((linked, _)) = self.places()?.linked(rva)? else { return Ok(None) };
         let Some(place) = self.places()?.place(linked) else { return Ok(None) };
-        let key = (place.section, place.offset);
-        let fits = |function: &Function| {
-            function.section == place.section && (function.low..function.high).contains(&place.offset)
-        };
-        if let Some(function) = self.functions.floor(key, fits) {
-            return Ok(Some(function.location(place.offset)));
+        let key = |offset: u32| u64::from(place.section) << 32 | u64::from(offset);
+        let at = key(place.offset);
+        let known = self.functions.floor(at, |low, function| {
+            // It begins at or before the place, but may be of a section before.
+            let fits = low >= key(0) && place.offset < function.high;
+            fits.then(|| function.location(place.offset))
+        });
+        if known.is_some() {
+            return Ok(known);
         }
-        let Some(function) = self.make(place)? else { return Ok(None) };
+        let Some((low, function)) = self.make(place)? else { return Ok(None) };
+        let location = function.location(place.offset);
         let cost = function.cost();
-        let function = self.functions.insert((function.section, function.low), function, cost);
-        Ok(Some(function.location(place.offset)))
+        self.functions.insert(key(low), function, cost);
+        Ok(Some(location))
     }
 
     /// The RVA of the symbol with exactly that name: a public symbol as the linker knows it (`?run@@YAXXZ`, `_main`), or
@@ -366,14 +373,15 @@ impl PdbFile {
         let Some(index) = module.checked_sub(1) else { return Ok(None) };
         let Some(entry) = self.dbi()?.module(index.into())? else { return Ok(None) };
         let Some(stream) = self.stream(entry.stream)? else { return Ok(None) };
-        let bytes = globals::record(&stream, offset.into())?;
-        let (kind, data) = records::split(&bytes);
-        match records::parse(kind, data, stream.file_offset(offset.into()))? {
-            Some(Record::Procedure { place, .. } | Record::Data { place, .. } | Record::Thunk { place, .. }) => {
-                self.places()?.rva(place)
-            }
-            _ => Ok(None),
-        }
+        let place = globals::record(&stream, offset.into(), |kind, data| {
+            Ok(match records::parse(kind, data, stream.file_offset(offset.into()))? {
+                Some(Record::Procedure { place, .. } | Record::Data { place, .. } | Record::Thunk { place, .. }) => {
+                    Some(place)
+                }
+                _ => None,
+            })
+        })?;
+        place.map_or(Ok(None), |place| self.places()?.rva(place))
     }
 }
 

@@ -14,16 +14,28 @@ use crate::SymbolError;
 /// What stands in front of a module's symbols, of every compiler since 1993.
 const SIGNATURES: core::ops::RangeInclusive<u32> = 1..=4;
 
-/// A procedure, a thunk, or a part of a procedure that stands apart.
+/// A procedure, a thunk, or a part of a procedure that stands apart. There may be a hundred thousand, so that this is no
+/// more than what finds it; the rest is in its record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Procedure {
-    pub(crate) place: Place,
+    pub(crate) section: u16,
+    pub(crate) form: Form,
+    offset: u32,
     pub(crate) len: u32,
     /// Where its record stands in the module's stream.
     pub(crate) record: u32,
-    /// Where the record stands that ends it.
-    pub(crate) end: u32,
-    pub(crate) form: Form,
+}
+
+impl Procedure {
+    /// Where it begins.
+    pub(crate) const fn place(&self) -> Place {
+        Place { section: self.section, offset: self.offset }
+    }
+
+    /// Where it ends, in its section.
+    pub(crate) const fn end(&self) -> u32 {
+        self.offset.saturating_add(self.len)
+    }
 }
 
 /// What a procedure is.
@@ -32,8 +44,7 @@ pub(crate) enum Form {
     Global,
     Local,
     Thunk,
-    /// A part of the procedure at that place.
-    Separated(Place),
+    Separated,
 }
 
 /// The index of a module. Names stay in the file.
@@ -63,8 +74,10 @@ impl Module {
         if let Err(error) = module.symbols(&stream, entry.symbols) {
             module.error = Some(error);
         }
-        module.procedures.sort_by_key(|procedure| procedure.place);
+        module.procedures.sort_by_key(Procedure::place);
+        module.procedures.shrink_to_fit();
         module.data.sort_unstable();
+        module.data.shrink_to_fit();
         let start = u64::from(entry.symbols).saturating_add(entry.c11.into());
         let (parts, error) = lines::parts(&stream, start, start.saturating_add(entry.c13.into()));
         module.parts = parts;
@@ -75,6 +88,7 @@ impl Module {
     /// Bytes that the index takes, about.
     pub(crate) fn cost(&self) -> usize {
         size_of::<Self>()
+            .saturating_add(self.stream.cost())
             .saturating_add(self.procedures.capacity().saturating_mul(size_of::<Procedure>()))
             .saturating_add(self.data.capacity().saturating_mul(size_of::<(Place, u32)>()))
             .saturating_add(self.parts.lines.capacity().saturating_mul(size_of::<lines::Part>()))
@@ -94,23 +108,22 @@ impl Module {
             let origin = window.file_offset(at);
             let (kind, data, next) = records::at(&mut window, at)?;
             let record = u32::try_from(at).unwrap_or(u32::MAX);
-            let mut skip = None;
-            match records::parse(kind, data, origin)? {
+            let procedure = match records::parse(kind, data, origin)? {
                 Some(Record::Procedure { place, len, end, global, .. }) => {
-                    let form = if global { Form::Global } else { Form::Local };
-                    self.procedures.push(Procedure { place, len, record, end, form });
-                    skip = Some(end);
+                    Some((place, len, end, if global { Form::Global } else { Form::Local }))
                 }
-                Some(Record::Thunk { place, len, end, .. }) => {
-                    self.procedures.push(Procedure { place, len, record, end, form: Form::Thunk });
-                    skip = Some(end);
+                Some(Record::Thunk { place, len, end, .. }) => Some((place, len, end, Form::Thunk)),
+                Some(Record::Separated { place, len, end, .. }) => Some((place, len, end, Form::Separated)),
+                Some(Record::Data { place, .. }) => {
+                    self.data.push((place, record));
+                    None
                 }
-                Some(Record::Separated { place, len, end, parent }) => {
-                    self.procedures.push(Procedure { place, len, record, end, form: Form::Separated(parent) });
-                    skip = Some(end);
-                }
-                Some(Record::Data { place, .. }) => self.data.push((place, record)),
-                _ => {}
+                _ => None,
+            };
+            let mut skip = None;
+            if let Some((Place { section, offset }, len, end, form)) = procedure {
+                self.procedures.push(Procedure { section, form, offset, len, record });
+                skip = Some(end);
             }
             // What stands inside is read when the procedure is; its static data stands among the globals too.
             at = match skip.map(u64::from) {
@@ -124,22 +137,22 @@ impl Module {
     /// The procedure that `place` is in; of several that begin at one place, the first.
     pub(crate) fn procedure(&self, place: Place) -> Option<&Procedure> {
         let found = self.before(place)?;
-        (place.offset.wrapping_sub(found.place.offset) < found.len).then_some(found)
+        (place.offset.wrapping_sub(found.offset) < found.len).then_some(found)
     }
 
     /// The last procedure that begins at or before `place`, in its section.
     pub(crate) fn before(&self, place: Place) -> Option<&Procedure> {
-        let after = self.procedures.partition_point(|procedure| procedure.place <= place);
+        let after = self.procedures.partition_point(|procedure| procedure.place() <= place);
         let last = self.procedures.get(after.checked_sub(1)?)?;
-        let first = self.procedures.partition_point(|procedure| procedure.place < last.place);
-        self.procedures.get(first).filter(|found| found.place.section == place.section)
+        let first = self.procedures.partition_point(|procedure| procedure.place() < last.place());
+        self.procedures.get(first).filter(|found| found.section == place.section)
     }
 
     /// Where the first procedure after `place` begins, in its section.
     pub(crate) fn next(&self, place: Place) -> Option<u32> {
-        let after = self.procedures.partition_point(|procedure| procedure.place <= place);
-        let next = self.procedures.get(after).filter(|next| next.place.section == place.section)?;
-        Some(next.place.offset)
+        let after = self.procedures.partition_point(|procedure| procedure.place() <= place);
+        let next = self.procedures.get(after).filter(|next| next.section == place.section)?;
+        Some(next.offset)
     }
 
     /// The last data at or before `place` in its section, and where its record stands; and where the next begins.
@@ -151,35 +164,31 @@ impl Module {
         (near(after.checked_sub(1)), near(Some(after)).map(|(its, _)| its.offset))
     }
 
-    /// The record at `at` of the module's stream, without its length.
-    pub(crate) fn record(&self, at: u32) -> Result<Vec<u8>, SymbolError> {
-        super::globals::record(&self.stream, at.into())
-    }
-
     /// The lines of code from `start` to `end` of a section, sorted.
     pub(crate) fn rows(&self, section: u16, start: u32, end: u32) -> Result<Vec<Row>, SymbolError> {
         let parts = &self.parts.lines;
-        let mut index = parts.partition_point(|part| part.place <= Place { section, offset: start });
+        let mut index = parts.partition_point(|part| part.place() <= Place { section, offset: start });
         // Parts do not overlap, but for folded functions, whose parts begin at one place.
         while let Some(before) = index.checked_sub(1).and_then(|before| Some((before, parts.get(before)?))) {
             let (before, part) = before;
-            let reaches = part.place.section == section && part.place.offset.saturating_add(part.len) > start;
+            let reaches = part.section == section && part.end() > start;
             if !reaches {
                 break;
             }
             index = before;
         }
         let mut rows = Vec::new();
-        let inside = |part: &lines::Part| part.place.section == section && part.place.offset < end;
+        let inside = |part: &lines::Part| part.section == section && part.offset < end;
         let parts = parts.get(index..).unwrap_or_default();
         let parts = parts.get(..parts.partition_point(inside)).unwrap_or_default();
-        for same in parts.chunk_by(|a, b| a.place == b.place) {
+        for same in parts.chunk_by(|a, b| a.place() == b.place()) {
             // Of several at one place, the one that is as long as what is asked for, or the first: procedures and their
             // lines stand in one order, and the first procedure is the one that is shown.
             let len = end.saturating_sub(start);
-            let fits = |part: &&lines::Part| part.place.offset == start && part.len == len;
+            let fits = |part: &&lines::Part| part.offset == start && part.len == len;
             if let Some(part) = same.iter().find(fits).or(same.first()) {
-                rows.extend(part.rows(&self.stream)?);
+                let more = part.rows(&self.stream)?;
+                if rows.is_empty() { rows = more } else { rows.extend(more) }
             }
         }
         rows.sort_by_key(|row| row.start);
@@ -189,6 +198,11 @@ impl Module {
     /// All lines, piece of code by piece of code.
     pub(crate) fn all_lines(&self) -> &[lines::Part] {
         &self.parts.lines
+    }
+
+    /// Whether it says of any inlined function where it begins in the source.
+    pub(crate) fn has_inlinees(&self) -> bool {
+        !self.parts.inlinees.is_empty()
     }
 
     /// Where the inlined function `id` begins in the source.

@@ -55,6 +55,21 @@ pub(crate) enum Record<'a> {
     },
 }
 
+impl<'a> Record<'a> {
+    /// The name in it.
+    pub(crate) const fn name(&self) -> Option<&'a [u8]> {
+        match self {
+            Self::Public { name, .. }
+            | Self::Procedure { name, .. }
+            | Self::Thunk { name, .. }
+            | Self::Data { name, .. }
+            | Self::Typedef { name, .. }
+            | Self::Reference { name, .. } => Some(name),
+            Self::Separated { .. } => None,
+        }
+    }
+}
+
 /// The kind of a record and its bytes behind it.
 pub(crate) fn split(record: &[u8]) -> (u16, &[u8]) {
     match record {

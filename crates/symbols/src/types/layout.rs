@@ -94,7 +94,7 @@ impl TypeTable {
             return Ok(Some(number));
         }
         if let Some(known) = self.resolved.get(number) {
-            return Ok((*known != 0).then_some(*known));
+            return Ok((known != 0).then_some(known));
         }
         let key = match udt.unique {
             Some(unique) if udt.is_scoped() => unique,

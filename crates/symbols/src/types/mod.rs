@@ -174,19 +174,23 @@ impl Types for TypeTable {
     fn layout(&self, of: &Named) -> Result<Option<Rc<Layout>>, SymbolError> {
         let Some(number) = self.number(of)? else { return Ok(None) };
         if let Some(layout) = self.layouts.get(number) {
-            return Ok(Some(Rc::clone(&layout)));
+            return Ok(Some(layout));
         }
         let Some((layout, cost)) = self.make_layout(number)? else { return Ok(None) };
-        Ok(Some(Rc::clone(&*self.layouts.insert(number, Rc::new(layout), cost))))
+        let layout = Rc::new(layout);
+        self.layouts.insert(number, Rc::clone(&layout), cost);
+        Ok(Some(layout))
     }
 
     fn enumeration(&self, of: &Named) -> Result<Option<Rc<Enumeration>>, SymbolError> {
         let Some(number) = self.number(of)? else { return Ok(None) };
         if let Some(enumeration) = self.enumerations.get(number) {
-            return Ok(Some(Rc::clone(&enumeration)));
+            return Ok(Some(enumeration));
         }
         let Some((enumeration, cost)) = self.make_enumeration(number)? else { return Ok(None) };
-        Ok(Some(Rc::clone(&*self.enumerations.insert(number, Rc::new(enumeration), cost))))
+        let enumeration = Rc::new(enumeration);
+        self.enumerations.insert(number, Rc::clone(&enumeration), cost);
+        Ok(Some(enumeration))
     }
 
     fn pointer_size(&self) -> u64 {

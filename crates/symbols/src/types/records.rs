@@ -74,7 +74,7 @@ pub(crate) struct Records {
     /// The last one stands behind the last record.
     marks: Vec<Mark>,
     pub(crate) hashes: Option<Hashes>,
-    blocks: Cache<u32, Block>,
+    blocks: Cache<u32, Rc<Block>>,
 }
 
 impl Records {
@@ -207,9 +207,10 @@ impl Records {
         let block = match self.blocks.get(mark.number) {
             Some(block) => block,
             None => {
-                let block = self.read(*mark, *end)?;
+                let block = Rc::new(self.read(*mark, *end)?);
                 let cost = block.bytes.len().saturating_add(block.starts.len().saturating_mul(4));
-                self.blocks.insert(mark.number, block, cost)
+                self.blocks.insert(mark.number, Rc::clone(&block), cost);
+                block
             }
         };
         let within = number.saturating_sub(mark.number) as usize;
