@@ -3,37 +3,42 @@
 use std::cell::{Cell, RefCell};
 
 /// Most entries of a group.
-const GROUP: usize = 64;
+const GROUP: usize = 32;
 /// Entries that a full group makes room for at a time.
-const GROWTH: usize = 8;
+const GROWTH: usize = 4;
 
 /// Keeps things by key, at most a given number of bytes of them.
 ///
 /// Entries stand in the order of their keys, in groups of some dozens: that takes less memory than a tree, and less time
 /// to find what is at or below a key. When room is needed, a hand goes round and drops from each group what was not used
 /// since it came by last.
-pub(crate) struct Cache<K, V> {
+pub(crate) struct Cache<V> {
     budget: usize,
-    state: RefCell<State<K, V>>,
+    state: RefCell<State<V>>,
 }
 
-struct State<K, V> {
+struct State<V> {
     /// For each group a key that none of it is below, and that all of those before are below.
-    firsts: Vec<K>,
-    groups: Vec<Vec<Entry<K, V>>>,
+    firsts: Vec<u32>,
+    groups: Vec<Group<V>>,
     used: usize,
     /// The group that is next to lose what is not used.
     hand: usize,
 }
 
-struct Entry<K, V> {
-    key: K,
+/// Entries with their keys. Keys are searched, so they stand close together.
+struct Group<V> {
+    keys: Vec<u32>,
+    entries: Vec<Entry<V>>,
+}
+
+struct Entry<V> {
     cost: u32,
     recent: Cell<bool>,
     value: V,
 }
 
-impl<K: Ord + Copy, V> Cache<K, V> {
+impl<V> Cache<V> {
     /// A cache of at most `budget` bytes, or one thing if it is larger.
     pub(crate) const fn new(budget: usize) -> Self {
         let state = State { firsts: Vec::new(), groups: Vec::new(), used: 0, hand: 0 };
@@ -41,7 +46,7 @@ impl<K: Ord + Copy, V> Cache<K, V> {
     }
 
     /// What was kept under `key`.
-    pub(crate) fn get(&self, key: K) -> Option<V>
+    pub(crate) fn get(&self, key: u32) -> Option<V>
     where
         V: Clone,
     {
@@ -49,33 +54,76 @@ impl<K: Ord + Copy, V> Cache<K, V> {
     }
 
     /// What `answer` makes of the thing under the greatest key not above `key`.
-    pub(crate) fn floor<T>(&self, key: K, answer: impl FnOnce(K, &V) -> Option<T>) -> Option<T> {
+    pub(crate) fn floor<T>(&self, key: u32, answer: impl FnOnce(u32, &V) -> Option<T>) -> Option<T> {
         let state = self.state.borrow();
         let group = state.groups.get(state.group(key))?;
-        let entry = group.get(place(group, key).checked_sub(1)?)?;
-        let answer = answer(entry.key, &entry.value)?;
-        entry.recent.set(true);
-        Some(answer)
+        let at = group.behind(key).checked_sub(1)?;
+        let (found, entry) = (group.keys.get(at)?, group.entries.get(at)?);
+        let answer = answer(*found, &entry.value);
+        if answer.is_some() {
+            entry.recent.set(true);
+        }
+        answer
     }
 
     /// Keeps `value`, which takes `cost` bytes beside itself.
-    pub(crate) fn insert(&self, key: K, value: V, cost: usize) {
-        let cost = cost.saturating_add(size_of::<Entry<K, V>>());
+    pub(crate) fn insert(&self, key: u32, value: V, cost: usize) {
+        let cost = cost.saturating_add(size_of::<u32>()).saturating_add(size_of::<Entry<V>>());
         let state = &mut *self.state.borrow_mut();
         state.make_room(self.budget.saturating_sub(cost));
-        let entry = Entry { key, cost: u32::try_from(cost).unwrap_or(u32::MAX), recent: Cell::new(false), value };
-        state.put(entry);
+        state.put(key, Entry { cost: u32::try_from(cost).unwrap_or(u32::MAX), recent: Cell::new(false), value });
     }
 }
 
-/// Where an entry behind all with keys up to `key` would stand.
-fn place<K: Ord + Copy, V>(group: &[Entry<K, V>], key: K) -> usize {
-    group.partition_point(|entry| entry.key <= key)
+impl<V> Group<V> {
+    /// Where an entry behind all with keys up to `key` would stand.
+    fn behind(&self, key: u32) -> usize {
+        // There are so few that counting, without a branch, is faster than to search.
+        self.keys.iter().map(|its| u32::from(*its <= key)).sum::<u32>() as usize
+    }
+
+    fn insert(&mut self, at: usize, key: u32, entry: Entry<V>) {
+        if self.keys.len() == self.keys.capacity() {
+            self.keys.reserve_exact(GROWTH);
+            self.entries.reserve_exact(GROWTH);
+        }
+        self.keys.insert(at, key);
+        self.entries.insert(at, entry);
+    }
+
+    /// Takes the upper half away.
+    fn split(&mut self) -> Self {
+        let middle = self.keys.len() / 2;
+        let upper = Self { keys: self.keys.split_off(middle), entries: self.entries.split_off(middle) };
+        self.shrink();
+        upper
+    }
+
+    fn shrink(&mut self) {
+        self.keys.shrink_to_fit();
+        self.entries.shrink_to_fit();
+    }
+
+    /// Drops what was not used since this was last done, and says what it cost.
+    fn forget(&mut self) -> usize {
+        let mut freed: usize = 0;
+        let mut stay = self.entries.iter().map(|entry| entry.recent.get());
+        self.keys.retain(|_| stay.next().unwrap_or(false));
+        self.entries.retain(|entry| {
+            let stays = entry.recent.replace(false);
+            if !stays {
+                freed = freed.saturating_add(entry.cost as usize);
+            }
+            stays
+        });
+        self.shrink();
+        freed
+    }
 }
 
-impl<K: Ord + Copy, V> State<K, V> {
+impl<V> State<V> {
     /// The group that `key` belongs to.
-    fn group(&self, key: K) -> usize {
+    fn group(&self, key: u32) -> usize {
         self.firsts.partition_point(|first| *first <= key).saturating_sub(1)
     }
 
@@ -89,50 +137,39 @@ impl<K: Ord + Copy, V> State<K, V> {
                 self.hand = 0;
             }
             let Some(group) = self.groups.get_mut(self.hand) else { return };
-            let used = &mut self.used;
-            group.retain(|entry| {
-                let stays = entry.recent.replace(false);
-                if !stays {
-                    *used = used.saturating_sub(entry.cost as usize);
-                }
-                stays
-            });
-            if group.is_empty() {
+            self.used = self.used.saturating_sub(group.forget());
+            if group.keys.is_empty() {
                 self.groups.remove(self.hand);
                 self.firsts.remove(self.hand);
             } else {
-                group.shrink_to_fit();
                 self.hand = self.hand.saturating_add(1);
             }
         }
     }
 
-    fn put(&mut self, entry: Entry<K, V>) {
+    fn put(&mut self, key: u32, entry: Entry<V>) {
         self.used = self.used.saturating_add(entry.cost as usize);
-        let index = self.group(entry.key);
+        let index = self.group(key);
         let (Some(group), Some(first)) = (self.groups.get_mut(index), self.firsts.get_mut(index)) else {
-            self.firsts.push(entry.key);
-            self.groups.push(vec![entry]);
+            self.firsts.push(key);
+            self.groups.push(Group { keys: vec![key], entries: vec![entry] });
             return;
         };
-        *first = entry.key.min(*first);
-        let at = place(group, entry.key);
-        if let Some(before) = at.checked_sub(1).and_then(|before| group.get_mut(before))
-            && before.key == entry.key
+        *first = key.min(*first);
+        let at = group.behind(key);
+        if let Some(before) = at.checked_sub(1)
+            && group.keys.get(before) == Some(&key)
+            && let Some(known) = group.entries.get_mut(before)
         {
-            self.used = self.used.saturating_sub(before.cost as usize);
-            *before = entry;
+            self.used = self.used.saturating_sub(known.cost as usize);
+            *known = entry;
             return;
         }
-        if group.len() == group.capacity() {
-            group.reserve_exact(GROWTH);
-        }
-        group.insert(at, entry);
-        if group.len() >= GROUP {
-            let upper = group.split_off(GROUP / 2);
-            group.shrink_to_fit();
-            if let Some(entry) = upper.first() {
-                self.firsts.insert(index.saturating_add(1), entry.key);
+        group.insert(at, key, entry);
+        if group.keys.len() >= GROUP {
+            let upper = group.split();
+            if let Some(first) = upper.keys.first() {
+                self.firsts.insert(index.saturating_add(1), *first);
                 self.groups.insert(index.saturating_add(1), upper);
             }
         }
@@ -145,6 +182,13 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
+    impl<V> State<V> {
+        fn entries(&self) -> usize {
+            assert!(self.groups.iter().all(|group| group.keys.len() == group.entries.len()));
+            self.groups.iter().map(|group| group.keys.len()).sum()
+        }
+    }
+
     #[test]
     fn what_is_used_stays_and_the_rest_goes() {
         let cache = Cache::new(2000);
@@ -154,7 +198,7 @@ mod tests {
         }
         assert!(cache.get(1).is_none() && cache.get(99).is_some());
         let state = cache.state.borrow();
-        assert!(state.used <= 2000 && state.groups.iter().map(Vec::len).sum::<usize>() < 20);
+        assert!(state.used <= 2000 && state.entries() < 20);
     }
 
     #[test]
@@ -180,8 +224,8 @@ mod tests {
                 prop_assert_eq!(cache.floor(key, |key, value| Some((key, *value))), floor);
                 prop_assert_eq!(cache.get(key), map.get(&key).copied());
             }
-            let entries = map.len() * (size_of::<Entry<u32, usize>>() + 8);
-            prop_assert_eq!(cache.state.borrow().used, entries);
+            let cost = size_of::<Entry<usize>>() + size_of::<u32>() + 8;
+            prop_assert_eq!(cache.state.borrow().used, map.len() * cost);
         }
 
         #[test]
@@ -195,11 +239,10 @@ mod tests {
                 prop_assert_eq!(cache.get(key), Some(key));
                 prop_assert!(cache.get(asked).is_none_or(|value| value == asked));
                 let state = cache.state.borrow();
-                let entries = state.groups.iter().map(Vec::len).sum::<usize>();
-                let cost = size_of::<Entry<u32, u32>>() + 40;
-                prop_assert_eq!(state.used, entries * cost);
+                let cost = size_of::<Entry<u32>>() + size_of::<u32>() + 40;
+                prop_assert_eq!(state.used, state.entries() * cost);
                 prop_assert!(state.used <= budget.max(cost));
-                let keys: Vec<u32> = state.groups.iter().flatten().map(|entry| entry.key).collect();
+                let keys: Vec<u32> = state.groups.iter().flat_map(|group| group.keys.clone()).collect();
                 prop_assert!(keys.is_sorted_by(|a, b| a < b));
             }
         }

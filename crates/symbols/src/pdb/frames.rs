@@ -133,7 +133,7 @@ pub(crate) struct Frames {
     programs: Option<Table>,
     counts: Option<Table>,
     /// Texts of programs, by offset: few are different.
-    texts: Cache<u32, Rc<str>>,
+    texts: Cache<Rc<str>>,
 }
 
 impl PdbFile {

@@ -23,6 +23,7 @@ const MOST_ROWS: usize = 1 << 20;
 /// A symbol as lookups show it. It is kept with the place from which on it is the answer; what many functions do not
 /// have stands apart, as tens of thousands may be kept. Offsets are those of its section.
 pub(crate) struct Function {
+    pub(crate) section: u16,
     /// Where it stops being the answer.
     pub(crate) high: u32,
     /// Where the symbol stands.
@@ -94,13 +95,14 @@ impl Function {
 impl Source {
     /// What was inlined at `offset` of the section, innermost first.
     fn inlines(&self, offset: u32) -> Vec<InlineFrame> {
-        let chain = inline::chain(&self.inlines, offset).into_iter().rev();
         let frame = |row: &InlineRow| {
             let (file, line) = self.of(Some(&row.row));
             let function = self.sites.get(row.site as usize).cloned().unwrap_or_else(|| "".into());
             InlineFrame { function, file, line }
         };
-        chain.map(frame).collect()
+        let mut frames: Vec<_> = inline::chain(&self.inlines, offset).map(frame).collect();
+        frames.reverse();
+        frames
     }
 
     /// File and line of a row.
@@ -207,7 +209,7 @@ impl PdbFile {
         let files = self.files(module.as_deref(), &rows, &[])?;
         let source = Source { rows: rows.into(), files, ..Source::default() };
         let (name, more) = self.named(&name, raw.as_deref(), source);
-        Ok(Some((low, Function { high, start: start.offset, rva, len, kind, name, more })))
+        Ok(Some((low, Function { section: place.section, high, start: start.offset, rva, len, kind, name, more })))
     }
 
     /// The answer for a procedure, as far as `high`.
@@ -227,7 +229,7 @@ impl PdbFile {
         let rva = self.places()?.rva(place)?.unwrap_or(0);
         let source = Source { rows: rows.into(), inlines: inlines.into(), sites: sites.into(), files };
         let (name, more) = self.named(&name, raw.as_deref(), source);
-        Ok(Function { high, start, rva, len, kind, name, more })
+        Ok(Function { section, high, start, rva, len, kind, name, more })
     }
 
     /// A symbol's name as people read it, and what else there is to keep. `raw` is its name as the linker knows it.

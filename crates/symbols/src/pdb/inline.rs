@@ -82,17 +82,14 @@ pub(crate) fn rows(annotations: &[u8], start: u32, begin: &Inlinee, depth: u16, 
 }
 
 /// The rows that `offset` is in, outermost first. `rows` are sorted by depth and start.
-pub(crate) fn chain(rows: &[InlineRow], offset: u32) -> Vec<&InlineRow> {
-    let mut found = Vec::new();
-    for depth in 0..=u16::MAX {
-        let after = rows.partition_point(|row| (row.depth, row.row.start) <= (depth, offset));
-        let Some(row) = after.checked_sub(1).and_then(|index| rows.get(index)) else { break };
-        if row.depth != depth || offset >= row.row.end {
-            break;
-        }
-        found.push(row);
-    }
-    found
+pub(crate) fn chain(rows: &[InlineRow], offset: u32) -> impl Iterator<Item = &InlineRow> {
+    let mut rest = rows;
+    (0..=u16::MAX).map_while(move |depth| {
+        let after = rest.partition_point(|row| (row.depth, row.row.start) <= (depth, offset));
+        let (before, deeper) = rest.split_at_checked(after)?;
+        rest = deeper;
+        before.last().filter(|row| row.depth == depth && offset < row.row.end)
+    })
 }
 
 #[cfg(test)]
@@ -117,7 +114,7 @@ mod tests {
         rows(&[0xb, 0x22, 0x3, 3, 0x4, 5, 0x6, 4, 0xc, 2, 4], 0x100, &begin, 0, 0, &mut out);
         let got: Vec<_> = out.iter().map(|row| (row.row.start, row.row.end, row.row.line)).collect();
         assert_eq!(got, [(0x102, 0x105, 11), (0x105, 0x10a, 11), (0x10e, 0x110, 13)]);
-        assert_eq!(chain(&out, 0x104).len(), 1);
-        assert_eq!(chain(&out, 0x10b).len(), 0);
+        assert_eq!(chain(&out, 0x104).count(), 1);
+        assert_eq!(chain(&out, 0x10b).count(), 0);
     }
 }

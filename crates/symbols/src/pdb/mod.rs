@@ -99,11 +99,11 @@ pub struct PdbFile {
     types: OnceCell<Option<Items>>,
     names: OnceCell<Option<PdbStream>>,
     frames: OnceCell<Frames>,
-    modules: Cache<u32, Rc<Module>>,
-    /// By section and where their answers begin.
-    functions: Cache<u64, Function>,
-    files: Cache<u32, Rc<str>>,
-    inlinees: Cache<u32, Rc<str>>,
+    modules: Cache<Rc<Module>>,
+    /// By the RVA, as it was linked, from where on they are the answer.
+    functions: Cache<Function>,
+    files: Cache<Rc<str>>,
+    inlinees: Cache<Rc<str>>,
 }
 
 impl core::fmt::Debug for PdbFile {
@@ -322,13 +322,12 @@ impl PdbFile {
     /// # Errors
     /// [`SymbolError`] if what decides it is damaged or missing; other addresses may be fine.
     pub fn lookup(&self, rva: u32) -> Result<Option<Location>, SymbolError> {
-        let Some((linked, _)) = self.places()?.linked(rva)? else { return Ok(None) };
-        let Some(place) = self.places()?.place(linked) else { return Ok(None) };
-        let key = |offset: u32| u64::from(place.section) << 32 | u64::from(offset);
-        let at = key(place.offset);
-        let known = self.functions.floor(at, |low, function| {
-            // It begins at or before the place, but may be of a section before.
-            let fits = low >= key(0) && place.offset < function.high;
+        let places = self.places()?;
+        let Some((linked, _)) = places.linked(rva)? else { return Ok(None) };
+        let Some(place) = places.place(linked) else { return Ok(None) };
+        let known = self.functions.floor(linked, |_, function| {
+            // It begins at or before the place, but may be of another section.
+            let fits = function.section == place.section && place.offset < function.high;
             fits.then(|| function.location(place.offset))
         });
         if known.is_some() {
@@ -337,7 +336,8 @@ impl PdbFile {
         let Some((low, function)) = self.make(place)? else { return Ok(None) };
         let location = function.location(place.offset);
         let cost = function.cost();
-        self.functions.insert(key(low), function, cost);
+        // What begins at `low` does so as far before the place as before its RVA.
+        self.functions.insert(linked.saturating_sub(place.offset.saturating_sub(low)), function, cost);
         Ok(Some(location))
     }
 

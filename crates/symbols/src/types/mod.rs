@@ -56,9 +56,9 @@ pub struct TypeTable {
     names: Names,
     pointer: u64,
     /// Where the types are described that other records only mention.
-    resolved: Cache<u32, u32>,
-    layouts: Cache<u32, Rc<Layout>>,
-    enumerations: Cache<u32, Rc<Enumeration>>,
+    resolved: Cache<u32>,
+    layouts: Cache<Rc<Layout>>,
+    enumerations: Cache<Rc<Enumeration>>,
 }
 
 impl core::fmt::Debug for TypeTable {

@@ -74,7 +74,7 @@ pub(crate) struct Records {
     /// The last one stands behind the last record.
     marks: Vec<Mark>,
     pub(crate) hashes: Option<Hashes>,
-    blocks: Cache<u32, Rc<Block>>,
+    blocks: Cache<Rc<Block>>,
 }
 
 impl Records {
