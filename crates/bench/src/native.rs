@@ -22,6 +22,8 @@ use dumplens_testkit::{
 use dumplens_windows::{Hints, Kernel};
 use kdmp_parser::{gxa::Gva, parse::KernelDumpParser, virt};
 
+use crate::heap::peak;
+
 /// First address of a range that is mapped page by page onto pages that stand one after another in the file.
 const FLAT: u64 = 0xffff_9000_0000_0000;
 
@@ -138,12 +140,14 @@ pub(crate) fn session(path: &str) -> (Session, Counters) {
     (Session::open(source, None).expect("the dump opens"), counters)
 }
 
-/// Times work in this process, and says how much memory it needed at most.
+/// Times work in this process, and says how much memory it needed at most: on the heap, and all in all.
 pub(crate) fn measured(work: impl FnOnce()) {
     // What a process has that does nothing yet.
     println!("base_kib={}", peak_kib("self"));
     let started = Instant::now();
-    println!("ms={}", timed(work));
+    let mut ms = 0.0;
+    let heap = peak(|| ms = timed(work));
+    println!("ms={ms}\nheap_kib={}", heap >> 10);
     println!("wall_ms={}", started.elapsed().as_secs_f64() * 1e3);
     println!("peak_kib={}", peak_kib("self"));
 }

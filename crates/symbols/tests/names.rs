@@ -68,6 +68,36 @@ fn every_name_is_found_through_the_tables_of_names() {
     }
 }
 
+/// Answers are kept for ranges of addresses: none may reach over what another address would be given.
+#[test]
+fn an_answer_does_not_depend_on_what_was_asked_before() {
+    let Some(folder) = data() else { return };
+    for name in PDBS {
+        let file: Source = Rc::new(bytes(&folder.join(name)));
+        let end = open(&folder.join(name)).procedures().filter_map(|found| found.unwrap().rva).max();
+        let end = end.unwrap_or(0x10_0000) + 0x1000;
+        // A step through all of it in disorder, as the two numbers have no common divisor.
+        let count = end / 61;
+        let step = (count / 3..).find(|step| step % 2 == 1 && gcd(*step, count) == 1).unwrap();
+        let known = PdbFile::open(Rc::clone(&file), PdbFile::DEFAULT_BUDGET).unwrap();
+        let forgetful = PdbFile::open(Rc::clone(&file), 0).unwrap();
+        for index in 0..count {
+            let rva = (u64::from(index) * u64::from(step) % u64::from(count)) as u32 * 61;
+            let found = known.lookup(rva);
+            assert_eq!(forgetful.lookup(rva), found, "{name}: {rva:#x}");
+            // To open it anew takes a while.
+            if index % 8 == 0 {
+                let fresh = PdbFile::open(Rc::clone(&file), 0).unwrap();
+                assert_eq!(fresh.lookup(rva), found, "{name}: {rva:#x}");
+            }
+        }
+    }
+}
+
+fn gcd(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
 #[test]
 fn a_first_lookup_reads_little_of_the_file() {
     let Some(folder) = data() else { return };

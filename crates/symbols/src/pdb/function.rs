@@ -58,8 +58,8 @@ struct Source {
 impl Function {
     /// Bytes that it takes beside itself, about. Names of files and inlined functions are shared.
     pub(crate) fn cost(&self) -> usize {
-        /// What stands before a shared text.
-        const SHARED: usize = 16;
+        /// What stands before a shared text, and what the allocator adds.
+        const SHARED: usize = 32;
         let name = self.name.len().saturating_add(SHARED);
         let Some(more) = &self.more else { return name };
         name.saturating_add(size_of::<More>())

@@ -13,18 +13,22 @@ const PDBS: [(&str, u32); 4] = [
     ("kernel/symbols/amdppm.pdb/1C19FDDB27BB3399D9B45973EFEAFCF31/amdppm.pdb", 0x2_8000),
 ];
 
-/// Rounds of each program.
-const ROUNDS: usize = 3;
+/// Rounds of each reader: they are short, so that what else the machine does shows.
+const ROUNDS: usize = 15;
+/// Rounds of llvm-symbolizer, which takes its time.
+const SLOW_ROUNDS: usize = 3;
 
 const NAMES: &str = "\
 ## Names from PDBs
 
-100 000 random addresses, the median of three rounds in turns. Peers are the crate pdb-addr2line 0.12.1 and the program
-llvm-symbolizer. First name: from the file's name to the first answer; llvm-symbolizer is a program of its own, so that its
-start is in it. Memory is the peak of a process above what it has before it begins; of llvm-symbolizer the whole peak.
+100 000 random addresses, the median of fifteen rounds in turns (llvm-symbolizer: three). Peers are the crate pdb-addr2line
+0.12.1, which is given the file and not its bytes, and the program llvm-symbolizer. First name: from the file's name to the
+first answer; llvm-symbolizer is a program of its own, so that its start is in it. Heap is the peak of what is allocated.
+Process is the peak of what is resident, above what the process has before it begins; of llvm-symbolizer all of it. For
+small PDBs most of that is the program itself, of which the operating system brings in more or less as it likes.
 
-| PDB | | first name | names per second | memory |
-|---|---|---|---|---|
+| PDB | | first name | names per second | heap | process |
+|---|---|---|---|---|---|
 ";
 
 /// A cell: a number, or why there is none.
@@ -53,7 +57,9 @@ pub(super) fn names(bench: &Bench, page: &mut String) -> Result {
     for (name, end) in PDBS {
         let (file, end) = (PathBuf::from(&data).join(name).to_string_lossy().into_owned(), end.to_string());
         let programs = ["names", "peer-names", "llvm-names"].map(|program| vec![program, file.as_str(), end.as_str()]);
-        let all = bench.medians(&programs, ROUNDS)?;
+        let (readers, symbolizer) = programs.split_at(2);
+        let mut all = bench.medians(readers, ROUNDS)?;
+        all.extend(bench.medians(symbolizer, SLOW_ROUNDS)?);
         let [ours, ..] = all.as_slice() else { continue };
         let short = name.rsplit('/').next().unwrap_or(name);
         for (who, numbers) in ["Dumplens", "pdb-addr2line", "llvm-symbolizer"].iter().zip(&all) {
@@ -70,12 +76,16 @@ pub(super) fn names(bench: &Bench, page: &mut String) -> Result {
             let speed = cell(numbers, "per_second", |per_second| {
                 format!("{per_second:.0}{}", ratio("per_second", per_second, |own, its| its / own))
             });
-            let memory = cell(numbers, "peak_kib", |_| {
+            let heap = match numbers.get("heap_kib") {
+                Some(kib) => format!("{kib:.0} KiB{}", ratio("heap_kib", *kib, |own, its| its / own)),
+                None => "–".into(),
+            };
+            let process = cell(numbers, "peak_kib", |_| {
                 let (own, its) = (memory(ours), memory(numbers));
                 let ratio = if *who == "Dumplens" { String::new() } else { format!(" ({:.1}×)", its / own) };
                 format!("{its:.0} KiB{ratio}")
             });
-            let _ = writeln!(page, "| {short} | {who} | {first} | {speed} | {memory} |");
+            let _ = writeln!(page, "| {short} | {who} | {first} | {speed} | {heap} | {process} |");
         }
     }
     page.push_str("\nIn brackets: the peer's number over ours.\n\n");
@@ -93,8 +103,8 @@ const LARGE: &str = "\
 Written by the testkit: 2 500 modules with streams of half a megabyte, their pages in disorder, 160 000 functions, 20 000
 structures; what readers skip is a hole on the disk.
 
-| | time | bytes read | reads | memory |
-|---|---|---|---|---|
+| | time | bytes read | reads | heap | process |
+|---|---|---|---|---|---|
 ";
 
 pub(super) fn large(bench: &Bench, page: &mut String) -> Result {
@@ -117,7 +127,9 @@ pub(super) fn large(bench: &Bench, page: &mut String) -> Result {
         let time = cell(numbers, time, |ms| format!("{ms:.1} ms"));
         let read = cell(numbers, "read", |bytes| format!("{:.2} MB", bytes / 1e6));
         let reads = cell(numbers, "reads", |reads| reads.to_string());
-        let _ = writeln!(page, "| {what} | {time} | {read} | {reads} | {:.1} MiB |", memory(numbers) / 1024.0);
+        let heap = cell(numbers, "heap_kib", |kib| format!("{:.1} MiB", kib / 1024.0));
+        let process = memory(numbers) / 1024.0;
+        let _ = writeln!(page, "| {what} | {time} | {read} | {reads} | {heap} | {process:.1} MiB |");
     }
     page.push('\n');
     Ok(())
