@@ -51,9 +51,11 @@ struct Source {
     inlines: Box<[InlineRow]>,
     /// Names of the functions inlined at each site.
     sites: Box<[Rc<str>]>,
-    /// Names of files, by the offset of their record.
-    files: Box<[(u32, Rc<str>)]>,
+    files: Files,
 }
+
+/// Names of files, by the offset of their record.
+type Files = Box<[(u32, Rc<str>)]>;
 
 impl Function {
     /// Bytes that it takes beside itself, about. Names of files and inlined functions are shared.
@@ -282,12 +284,7 @@ impl PdbFile {
     }
 
     /// Names of the files that the rows come from, sorted by the offset of their record.
-    fn files(
-        &self,
-        module: Option<&Module>,
-        rows: &[Row],
-        inlines: &[InlineRow],
-    ) -> Result<Box<[(u32, Rc<str>)]>, SymbolError> {
+    fn files(&self, module: Option<&Module>, rows: &[Row], inlines: &[InlineRow]) -> Result<Files, SymbolError> {
         let Some(module) = module else { return Ok(Box::default()) };
         let mut ids: Vec<u32> = rows.iter().chain(inlines.iter().map(|row| &row.row)).map(|row| row.file).collect();
         ids.sort_unstable();
