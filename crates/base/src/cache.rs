@@ -9,13 +9,16 @@ use crate::{ByteSource, SourceError, SourceErrorKind};
 /// stays bounded however much of the file is visited. A read longer than the whole budget goes straight to the source.
 ///
 /// Block size matters in the browser: a `FileReaderSync` call costs about a millisecond up to 64 KB and grows only
-/// beyond it, so small blocks waste calls and large ones waste bytes.
+/// beyond it, so small blocks waste calls and large ones waste bytes. Blocks that are asked for one after another are
+/// fetched in growing runs, which at most doubles what is read of the source.
 pub struct BlockCache<S> {
     source: S,
     block_size: usize,
     capacity: usize,
     /// Reads of at least this many bytes that are not at hand go straight to the source.
     direct: usize,
+    /// Most blocks of a run.
+    longest: usize,
     state: RefCell<State>,
     stats: Cell<CacheStats>,
 }
@@ -27,7 +30,50 @@ struct State {
     /// Time of last use → block number; the first entry is the next to go.
     ages: BTreeMap<u64, u64>,
     clock: u64,
+    /// Where the latest runs ended, and how many blocks they had. A reader of lists goes forward in several places.
+    runs: [(u64, usize); RUNS],
+    /// The run that is next to be forgotten.
+    oldest_run: usize,
 }
+
+/// Runs that are kept in mind.
+const RUNS: usize = 4;
+
+impl State {
+    /// How many blocks to fetch from `number` on, which is not at hand: more each time that it goes on where a run ended.
+    fn run(&mut self, number: u64, longest: usize) -> usize {
+        let known = self.runs.iter_mut().find(|(end, len)| *end == number && *len > 0);
+        let wanted = known.as_ref().map_or(1, |(_, len)| len.saturating_mul(2).min(longest));
+        let absent = |ahead: &usize| !self.blocks.contains_key(&number.saturating_add(*ahead as u64));
+        let len = (1..wanted).take_while(absent).count().saturating_add(1);
+        let run = (number.saturating_add(len as u64), len);
+        match known {
+            Some(known) => *known = run,
+            None => {
+                if let Some(oldest) = self.runs.get_mut(self.oldest_run) {
+                    *oldest = run;
+                }
+                self.oldest_run = self.oldest_run.saturating_add(1) % RUNS;
+            }
+        }
+        len
+    }
+
+    fn insert(&mut self, number: u64, block: Rc<[u8]>, capacity: usize) {
+        if self.blocks.len() >= capacity
+            && let Some((_, oldest)) = self.ages.pop_first()
+        {
+            self.blocks.remove(&oldest);
+        }
+        let now = self.clock.saturating_add(1);
+        self.clock = now;
+        self.blocks.insert(number, (block, now));
+        self.ages.insert(now, number);
+    }
+}
+
+/// Most blocks that are fetched at once.
+const LONGEST_RUN: usize = 8;
 
 /// What a [`BlockCache`] has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +99,7 @@ impl<S: ByteSource> BlockCache<S> {
             block_size: block_size.max(1),
             capacity: capacity.max(1),
             direct: block_size.max(1).saturating_mul(capacity.max(1)),
+            longest: LONGEST_RUN.min(capacity / 4).max(1),
             state: RefCell::default(),
             stats: Cell::default(),
         }
@@ -103,21 +150,25 @@ impl<S: ByteSource> BlockCache<S> {
             self.stats.set(stats);
             return Ok(block);
         }
-        let now = now.saturating_add(1);
-        state.clock = now;
         let start = number.saturating_mul(self.block_size as u64);
         let left = self.source.len().saturating_sub(start);
-        let len = usize::try_from(left).unwrap_or(usize::MAX).min(self.block_size);
-        let mut bytes = vec![0; len];
-        self.fetch(start, &mut bytes)?;
-        let block: Rc<[u8]> = bytes.into();
-        if state.blocks.len() >= self.capacity
-            && let Some((_, oldest)) = state.ages.pop_first()
-        {
-            state.blocks.remove(&oldest);
+        let run = state.run(number, self.longest);
+        let most = self.block_size.saturating_mul(run);
+        let mut bytes = vec![0; usize::try_from(left).unwrap_or(usize::MAX).min(most)];
+        if let Err(error) = self.fetch(start, &mut bytes) {
+            // What lies ahead may be what cannot be read.
+            bytes.truncate(self.block_size);
+            if run == 1 {
+                return Err(error);
+            }
+            self.fetch(start, &mut bytes)?;
         }
-        state.blocks.insert(number, (Rc::clone(&block), now));
-        state.ages.insert(now, number);
+        let mut blocks = (number..).zip(bytes.chunks(self.block_size));
+        let block: Rc<[u8]> = blocks.next().map_or_else(|| Rc::from([]), |(_, bytes)| bytes.into());
+        for (ahead, bytes) in blocks {
+            state.insert(ahead, bytes.into(), self.capacity);
+        }
+        state.insert(number, Rc::clone(&block), self.capacity);
         Ok(block)
     }
 }
@@ -191,13 +242,56 @@ mod tests {
         assert!(cache.read_at(u64::MAX, &mut buf).is_err());
     }
 
+    #[test]
+    fn what_is_read_one_after_another_is_fetched_in_growing_runs() {
+        let cache = BlockCache::new(vec![0_u8; 16 * 100], 16, 64);
+        let mut buf = [0; 16];
+        // Two readers that go forward, in turn.
+        for block in 0..40_u64 {
+            cache.read_at(block * 16, &mut buf).unwrap();
+            cache.read_at((block + 50) * 16, &mut buf).unwrap();
+        }
+        let CacheStats { source_reads, source_bytes, .. } = cache.stats();
+        // 1, 2, 4, 8, 8, 8, 8, 8: the last one goes on to block 47.
+        assert_eq!((source_reads, source_bytes), (16, 2 * 47 * 16));
+        // Backwards, and here and there, nothing is fetched that is not asked for.
+        let cache = BlockCache::new(vec![0_u8; 16 * 100], 16, 64);
+        for block in (0..30_u64).rev().chain([90, 60, 62, 64, 50, 48]) {
+            cache.read_at(block * 16, &mut buf).unwrap();
+        }
+        assert_eq!(cache.stats().source_bytes, 36 * 16);
+    }
+
+    #[test]
+    fn a_fault_ahead_is_no_fault_here() {
+        struct Broken;
+        impl ByteSource for Broken {
+            fn len(&self) -> u64 {
+                160
+            }
+
+            fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), SourceError> {
+                let len = buf.len() as u64;
+                if offset + len > 96 {
+                    return Err(SourceError { offset, len, kind: SourceErrorKind::Io });
+                }
+                buf.fill(7);
+                Ok(())
+            }
+        }
+        let cache = BlockCache::new(Broken, 16, 64);
+        for block in 0..10_u64 {
+            assert_eq!(cache.read_at(block * 16, &mut [0; 16]).is_ok(), block < 6, "{block}");
+        }
+    }
+
     proptest! {
         #[test]
         fn reads_through_the_cache_equal_reads_of_the_file(
             file in proptest::collection::vec(any::<u8>(), 1..600),
             reads in proptest::collection::vec((0_usize..600, 0_usize..200), 1..40),
             block in 1_usize..70,
-            capacity in 1_usize..5,
+            capacity in 1_usize..40,
         ) {
             let cache = BlockCache::new(file.clone(), block, capacity);
             for (start, len) in reads {
