@@ -110,6 +110,14 @@ impl Modules for Lookup<'_> {
         (code.headers().machine == self.machine).then(|| -> Rc<dyn CodeImage + '_> { Rc::new(code) })
     }
 
+    fn begins(&self, address: Va) -> bool {
+        let names = self.modules.find(address).and_then(|named| {
+            let rva = u32::try_from(address.offset_from(named.module.base)?).ok()?;
+            named.symbols.names.as_ref()?.place(rva)
+        });
+        names.is_some_and(|place| place.offset == 0)
+    }
+
     fn returns(&self) -> Option<&Returns> {
         Some(&self.images.returns)
     }

@@ -92,6 +92,12 @@ pub trait Modules {
         None
     }
 
+    /// Whether a function is known to begin at `address`, by its name.
+    fn begins(&self, address: Va) -> bool {
+        let _ = address;
+        false
+    }
+
     /// What walks remember of return addresses in these images, where somebody keeps it for them.
     fn returns(&self) -> Option<&Returns> {
         None

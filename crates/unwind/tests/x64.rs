@@ -9,7 +9,8 @@ use std::rc::Rc;
 use built::{BASE, Built, One, SIZE, STACK, Words};
 use dumplens_base::{Fault, Memory, ReadOutcome, Region, Va};
 use dumplens_unwind::{
-    Bounds, CallSite, FramePointers, MAX_UNWOUND_FRAMES, OTHER_STACKS, Options, Reason, Stop, Trust, walk_x64,
+    Bounds, CallSite, FramePointers, MAX_UNWOUND_FRAMES, Modules, OTHER_STACKS, Options, Reason, Stop, Target, Trust,
+    walk_x64,
     x64::{self, At, Register, Registers, Rule, step},
 };
 use proptest::prelude::*;
@@ -370,6 +371,34 @@ fn without_unwind_data_the_stack_is_scanned_and_the_gap_is_told() {
     assert_eq!(found(&none), [(0x1050, Trust::Context), (0x2050, Trust::Scan)]);
     assert_eq!((none.gaps[0].ip, none.gaps[0].reason), (Va(BASE + 0x1050), Reason::NoImage));
     assert_eq!(none.stop, Stop::NoReturnAddress);
+}
+
+/// Names without an image: functions begin where they say.
+struct Named<'a>(&'a [u64]);
+
+impl Modules for Named<'_> {
+    fn target(&self, address: Va) -> Target {
+        One(None).target(address)
+    }
+
+    fn begins(&self, address: Va) -> bool {
+        self.0.contains(&(address.0 - BASE))
+    }
+}
+
+#[test]
+fn a_function_s_own_address_is_no_return_address() {
+    let stack: Vec<u64> = [0x2000, 0x2050, 0x2068, 0x3000].map(|rva| BASE + rva).to_vec();
+    let memory = Words(stack.clone());
+    // A label may stand behind a call, but rarely where functions begin.
+    let walked = walk_x64(&memory, &Named(&[0x2000, 0x2068, 0x3000]), &at(0x1050, 0), &options(stack.len()));
+    let expected = [(0x1050, Trust::Context), (0x2050, Trust::Scan), (0x2068, Trust::Scan)];
+    assert_eq!(found(&walked), expected);
+    // Code decides better: there is a call before it.
+    let mut image = program();
+    image.call(0x3000);
+    let walked = walk_x64(&Loaded(memory, &image), &Named(&[0x2000, 0x3000]), &at(0x1050, 0), &options(stack.len()));
+    assert_eq!(found(&walked)[1..], [(0x3000, Trust::Scan)]);
 }
 
 #[test]
