@@ -1,14 +1,10 @@
 // Measures a large PDB in the page: node bench-pdb.mjs DUMP PDB prints one JSON line. Called by `cargo xtask bench`.
-import { costs, hold, launch, serve } from "./harness.mjs";
+import { costs, hold, launch, median, serve } from "./harness.mjs";
 
 const server = await serve();
 const browser = await launch();
 const [dump, pdb] = process.argv.slice(2);
-const rounds = [];
-for (let round = 0; round < 5; round++) {
-  const context = await browser.newContext();
-  const page = await context.newPage();
-  await page.goto(server.url);
+const middle = await median(browser, server.url, "name", async (page) => {
   await page.getByTestId("file-input").setInputFiles(dump);
   await page.getByTestId("tab-stack").click();
   await page.getByTestId("frames").waitFor();
@@ -24,10 +20,8 @@ for (let round = 0; round < 5; round++) {
     look();
   }));
   const number = await costs(page);
-  rounds.push({ name, memory: await number("engine-memory"), bytes: await number("symbol-bytes"), reads: await number("symbol-reads") });
-  await context.close();
-}
-rounds.sort((a, b) => a.name - b.name);
-console.log(JSON.stringify(rounds[2]));
+  return { name, memory: await number("engine-memory"), bytes: await number("symbol-bytes"), reads: await number("symbol-reads") };
+});
+console.log(JSON.stringify(middle));
 await browser.close();
 await server.close();

@@ -1,14 +1,10 @@
 // Measures all stacks of a dump in the page: node bench-threads.mjs DUMP prints one JSON line. Called by `cargo xtask bench`.
-import { costs, launch, pick, serve } from "./harness.mjs";
+import { costs, launch, median, pick, serve } from "./harness.mjs";
 
 const server = await serve();
 const browser = await launch();
 const [dump] = process.argv.slice(2);
-const rounds = [];
-for (let round = 0; round < 5; round++) {
-  const context = await browser.newContext();
-  const page = await context.newPage();
-  await page.goto(server.url);
+const middle = await median(browser, server.url, "stacks", async (page) => {
   await pick(page, dump);
   await page.getByTestId("summary").waitFor();
   await page.getByTestId("tab-stack").click();
@@ -23,10 +19,8 @@ for (let round = 0; round < 5; round++) {
     look();
   }));
   const number = await costs(page);
-  rounds.push({ stacks, memory: await number("engine-memory") });
-  await context.close();
-}
-rounds.sort((a, b) => a.stacks - b.stacks);
-console.log(JSON.stringify(rounds[2]));
+  return { stacks, memory: await number("engine-memory") };
+});
+console.log(JSON.stringify(middle));
 await browser.close();
 await server.close();

@@ -1,14 +1,10 @@
 // Measures the page: node bench.mjs DUMP [DUMP…] prints one JSON line for each. Called by `cargo xtask bench`.
-import { costs, hold, launch, serve } from "./harness.mjs";
+import { costs, hold, launch, median, serve } from "./harness.mjs";
 
 const server = await serve();
 const browser = await launch();
 for (const file of process.argv.slice(2)) {
-  const rounds = [];
-  for (let round = 0; round < 5; round++) {
-    const context = await browser.newContext();
-    const page = await context.newPage();
-    await page.goto(server.url);
+  const middle = await median(browser, server.url, "summary", async (page) => {
     await page.getByTestId("open-file").waitFor();
     // The clock starts at the drop event and stops when the verdict is in the document, both inside the page.
     await hold(page, file);
@@ -21,11 +17,9 @@ for (const file of process.argv.slice(2)) {
       look();
     }));
     const number = await costs(page);
-    rounds.push({ summary, memory: await number("engine-memory"), bytes: await number("file-bytes"), reads: await number("file-reads") });
-    await context.close();
-  }
-  rounds.sort((a, b) => a.summary - b.summary);
-  console.log(JSON.stringify({ file, ...rounds[2] }));
+    return { summary, memory: await number("engine-memory"), bytes: await number("file-bytes"), reads: await number("file-reads") };
+  });
+  console.log(JSON.stringify({ file, ...middle }));
 }
 await browser.close();
 await server.close();

@@ -145,3 +145,17 @@ export function real(test, name) {
   assert.ok(existsSync(file), `${file} is missing`);
   return file;
 }
+
+// The middle one of five rounds by `figure`, each in a page of its own that is open at `url`: what benchmarks print.
+export async function median(browser, url, figure, measure) {
+  const rounds = [];
+  for (let round = 0; round < 5; round++) {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    await page.goto(url);
+    rounds.push(await measure(page));
+    await context.close();
+  }
+  rounds.sort((a, b) => a[figure] - b[figure]);
+  return rounds[2];
+}

@@ -13,7 +13,7 @@ use dumplens_unwind::{
 
 use crate::{
     modules::ModuleMap,
-    symbols::{Content, SymbolFile, is_same_image},
+    symbols::{Content, Names, SymbolFile, is_same_image},
 };
 
 /// Most images whose headers are kept. Where a dump has more, they are read again.
@@ -82,6 +82,13 @@ impl<'a> Lookup<'a> {
         })
     }
 
+    /// What names the image at an address, and the address in that image.
+    fn names(&self, address: Va) -> Option<(&'a dyn Names, u32)> {
+        let named = self.modules.find(address)?;
+        let rva = u32::try_from(address.offset_from(named.module.base)?).ok()?;
+        Some((&**named.symbols.names.as_ref()?, rva))
+    }
+
     fn generated(&self, address: Va) -> Option<&'a DynamicTable> {
         self.images.generated.iter().find(|table| table.covers(address))
     }
@@ -111,11 +118,8 @@ impl Modules for Lookup<'_> {
     }
 
     fn begins(&self, address: Va) -> bool {
-        let names = self.modules.find(address).and_then(|named| {
-            let rva = u32::try_from(address.offset_from(named.module.base)?).ok()?;
-            named.symbols.names.as_ref()?.place(rva)
-        });
-        names.is_some_and(|place| place.offset == 0)
+        let place = self.names(address).and_then(|(names, rva)| names.place(rva));
+        place.is_some_and(|place| place.offset == 0)
     }
 
     fn returns(&self) -> Option<&Returns> {
@@ -123,9 +127,8 @@ impl Modules for Lookup<'_> {
     }
 
     fn frame(&self, address: Va) -> Option<FrameAt> {
-        let named = self.modules.find(address)?;
-        let rva = address.offset_from(named.module.base).and_then(|rva| u32::try_from(rva).ok())?;
-        named.symbols.names.as_ref()?.frame(rva)
+        let (names, rva) = self.names(address)?;
+        names.frame(rva)
     }
 }
 

@@ -2,10 +2,13 @@
 //! finds are our first frames; it goes no further than unwind data leads it, and does not know machine frames.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod common;
+
 use std::{cell::RefCell, collections::BTreeMap, fs, ops::Range, path::Path, rc::Rc};
 
+use common::ask;
 use dumplens_base::{Fault, Memory, MemoryExt as _, ReadOutcome, Region, Searched, Source, Va};
-use dumplens_engine::{Job, Session, Step};
+use dumplens_engine::Session;
 use dumplens_image::{Image, ImageBytes};
 use dumplens_report::{
     Hex,
@@ -27,12 +30,7 @@ impl Dump {
     }
 
     fn ask(&self, request: Request) -> Reply {
-        let mut job = Job::new(request);
-        loop {
-            if let Step::Done(result) = job.step(&mut self.0.borrow_mut()) {
-                return result.unwrap();
-            }
-        }
+        ask(&mut self.0.borrow_mut(), request)
     }
 
     fn crash(&self) -> ThreadStack {

@@ -4,6 +4,8 @@
 //! or images, which the dumps are without too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod common;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -11,7 +13,8 @@ use std::{
     rc::Rc,
 };
 
-use dumplens_engine::{Job, Session, Step};
+use common::ask;
+use dumplens_engine::Session;
 use dumplens_report::{
     model::Stack,
     protocol::{Reply, Request, StackOf},
@@ -59,15 +62,6 @@ const DIFFERENCES: [(&str, u64, [usize; 3], &str); 13] = [
 fn data(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("DUMPLENS_DATA")?;
     Some(PathBuf::from(folder).join("user").join(format!("{name}.dmp")))
-}
-
-fn ask(session: &mut Session, request: Request) -> Reply {
-    let mut job = Job::new(request);
-    loop {
-        if let Step::Done(result) = job.step(session) {
-            return result.unwrap();
-        }
-    }
 }
 
 /// Threads with the addresses of their frames.

@@ -2,7 +2,7 @@
 //!
 //! Messages to the page are built field by field; for 200 000 frames that takes longer than walking them.
 
-use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use alloc::{collections::BTreeMap, vec::Vec};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -21,17 +21,12 @@ struct Packed {
 
 #[derive(Serialize, Deserialize)]
 struct Group {
-    threads: Vec<u64>,
-    objects: Vec<Hex>,
-    thread: Option<u64>,
-    context: String,
+    /// All but the frames.
+    group: StackGroup,
     /// Indices in the list of frames.
     frames: Vec<u32>,
     /// The upper and the lower half of the stack pointer of each frame that has one.
     pointers: Vec<u32>,
-    stop: String,
-    warnings: Vec<String>,
-    wanted: Vec<String>,
 }
 
 /// All of a frame but the value of its stack pointer.
@@ -96,17 +91,16 @@ pub(crate) fn serialize<S: Serializer>(groups: &[StackGroup], serializer: S) -> 
                 pointers.extend([(pointer >> 32) as u32, pointer as u32]);
             }
         }
-        Group {
-            threads: threads.clone(),
-            objects: objects.clone(),
+        let stack = Stack {
             thread: *thread,
             context: context.clone(),
-            frames: rows,
-            pointers,
+            frames: Vec::new(),
             stop: stop.clone(),
             warnings: warnings.clone(),
             wanted: wanted.clone(),
-        }
+        };
+        let group = StackGroup { threads: threads.clone(), objects: objects.clone(), stack };
+        Group { group, frames: rows, pointers }
     });
     let groups = groups.collect();
     Packed { frames, groups }.serialize(serializer)
@@ -115,8 +109,7 @@ pub(crate) fn serialize<S: Serializer>(groups: &[StackGroup], serializer: S) -> 
 /// Reads what [`serialize`] wrote.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<StackGroup>, D::Error> {
     let Packed { frames, groups } = Packed::deserialize(deserializer)?;
-    let unpack = |group: Group| {
-        let Group { threads, objects, thread, context, frames: rows, pointers, stop, warnings, wanted } = group;
+    let unpack = |Group { mut group, frames: rows, pointers }: Group| {
         let mut pointers = pointers.as_chunks::<2>().0.iter();
         let frame = |row: u32| {
             let frame = frames.get(row as usize).ok_or_else(|| D::Error::custom("a frame that is not in the list"))?;
@@ -126,8 +119,8 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
             };
             Ok(Frame { stack_pointer: frame.stack_pointer.map(pointer).transpose()?, ..frame.clone() })
         };
-        let frames = rows.into_iter().map(frame).collect::<Result<_, _>>()?;
-        Ok(StackGroup { threads, objects, stack: Stack { thread, context, frames, stop, warnings, wanted } })
+        group.stack.frames = rows.into_iter().map(frame).collect::<Result<_, _>>()?;
+        Ok(group)
     };
     groups.into_iter().map(unpack).collect()
 }

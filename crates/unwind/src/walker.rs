@@ -203,10 +203,10 @@ impl<'a> Walker<'a> {
 
     /// The caller of the last frame, which is at `ip`. `None` if it is not in an image, or frames are not unwound.
     fn step(&self, ip: Va) -> Result<Option<Caller>, Reason> {
-        let returns = self.modules.returns().filter(|_| self.at == At::Return);
-        if let (Known::X64(registers), Some(returns)) = (&self.known, returns)
-            && let Some(plan) = returns.plan(ip)
+        if let Known::X64(registers) = &self.known
+            && self.at == At::Return
         {
+            let Some(plan) = self.plan(ip)? else { return Ok(None) };
             let stepped = plan.follow(self.memory, registers, true).map_err(Reason::Data)?;
             return Ok(Some(stepped.into()));
         }
@@ -217,14 +217,25 @@ impl<'a> Walker<'a> {
             return self.step_x86(registers).map(Some);
         }
         let image = self.modules.image(ip).ok_or(Reason::NoImage)?;
-        if let (Known::X64(registers), Some(returns)) = (&self.known, returns) {
-            let plan = Rc::new(x64::Plan::new(&*image, ip).map_err(Reason::Data)?);
-            returns.set_plan(ip, Rc::clone(&plan));
-            let stepped = plan.follow(self.memory, registers, true).map_err(Reason::Data)?;
-            return Ok(Some(stepped.into()));
-        }
         let stepped = self.known.step(self.memory, &*image, self.at).ok_or(Reason::NoImage)?;
         stepped.map(Some).map_err(Reason::Data)
+    }
+
+    /// What leads from the x64 frame at a return address to its caller: it is remembered. `None` if no image is there.
+    fn plan(&self, ip: Va) -> Result<Option<Rc<x64::Plan>>, Reason> {
+        let returns = self.modules.returns();
+        if let Some(plan) = returns.and_then(|returns| returns.plan(ip)) {
+            return Ok(Some(plan));
+        }
+        if self.modules.target(ip) == Target::Nothing {
+            return Ok(None);
+        }
+        let image = self.modules.image(ip).ok_or(Reason::NoImage)?;
+        let plan = Rc::new(x64::Plan::new(&*image, ip).map_err(Reason::Data)?);
+        if let Some(returns) = returns {
+            returns.set_plan(ip, Rc::clone(&plan));
+        }
+        Ok(Some(plan))
     }
 
     /// Whether an address is in the half of the address space that belongs to the system.
